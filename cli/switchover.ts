@@ -1,0 +1,15 @@
+// `flink-ha switchover [POD]`: asks the leader's sidecar to hand leadership over.
+import { EXIT } from '../shared/errors.ts'
+import { ask, readEndpointArgs } from './endpoint.ts'
+
+export const runSwitchover = async (args: readonly string[]): Promise<void> => {
+  const { url, positionals } = readEndpointArgs(args, 1)
+  const body = JSON.stringify({ candidate: positionals[0] ?? null })
+  const answered = await ask(`${url}/switchover`, {
+    method: 'POST',
+    body,
+    headers: { 'content-type': 'application/json' },
+  })
+  process.stdout.write(`${JSON.stringify(answered.body)}\n`)
+  if (answered.status >= 300) process.exitCode = EXIT.failed
+}

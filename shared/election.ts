@@ -1,0 +1,347 @@
+/**
+ * One candidate's view of one election. What happens comes in as events, what must be done goes out as actions; it knows
+ * no clock, no socket and no process. Used by the sidecar and by the webhook's reconciler. Read this file first.
+ *
+ * Promises: no step ends leading past the renew deadline, counted from the *sending* of the last write known to have been
+ * made; nobody is overtaken before the whole lease that its record states has passed unchanged before our own eyes; every
+ * write is a compare-and-set on the version that the decision was taken on; tokens grow.
+ * Does not promise anything while the process is paused between steps: what it sent before may still arrive, and is
+ * refused there by its version (see the fencing of the store).
+ */
+import { unreachable } from './assert.ts'
+import { type DurationSpelling, formatRecord, formatTime, type LeaderRecord } from './record.ts'
+import { isStale, versionNumber } from './resource-version.ts'
+import type { Timings } from './timings.ts'
+
+/** Why a term ended, or was not begun: also the metric's label, the log's field and the lock's annotation. */
+export type Reason =
+  | 'deadline' // no write was acknowledged in time
+  | 'superseded' // the lock names somebody else
+  | 'lock-deleted'
+  | 'jvm-gone' // its sockets closed and its port refuses
+  | 'jvm-silent' // no heartbeat for longer than its own lease
+  | 'jvm-stopped' // it released the lock itself
+  | 'jvm-replaced' // a new process, where the term was granted to an old one
+  | 'pod-deleted' // the preStop hook ran
+  | 'shutdown' // SIGTERM
+  | 'switchover'
+
+/** One sight of the lock, whatever kind of object it is. */
+export type Lock = {
+  /** Version of the object; of the collection that it was missing from when `exists` is false. */
+  version: string
+  exists: boolean
+  /** The record's text, the unit in which "unchanged" is judged; "" when missing or absent. */
+  raw: string
+  /** Undefined when there is none that can be read. */
+  record: LeaderRecord | undefined
+  /** Fencing token of the current or last term; 0 when there never was one. */
+  token: number
+  /** Identity of the candidate that a vacant lock is meant for, or "". */
+  successor: string
+}
+
+export type Write = {
+  id: number
+  /** `create` makes a vacant lock; the others set the record on an existing one. */
+  kind: 'create' | 'acquire' | 'renew' | 'release'
+  /** Compare-and-set: the version that this write replaces; "" for `create`. */
+  version: string
+  raw: string
+  token: number
+  sentAtMs: number
+  reason: Reason | ''
+  successor: string
+  /** Goes on with a term that an earlier process of this pod began. */
+  resumes: boolean
+  /** The data write that rides along, if any: its handle is the caller's own. */
+  data: number | undefined
+}
+
+export type State = {
+  role: 'follower' | 'leader'
+  /** Whether there is something to lead for: only then do we stand. */
+  standing: boolean
+  /** The last distinct record, and when we first saw it by our own clock. */
+  lock: Lock | undefined
+  lockSinceMs: number
+  /** When the newest of our writes that is known to have been made was sent. */
+  heldSinceMs: number | undefined
+  token: number
+  /** Never more than one that we wait for. */
+  write: Write | undefined
+  /** Writes without a known outcome: neither made nor not made until their record is seen. */
+  unknown: readonly Write[]
+  /** Data writes that wait for the next write, oldest first. */
+  data: readonly number[]
+  /** Why we no longer stand: from then on a record that names us is given back. Undefined before the first `stand`. */
+  withdrawn: { reason: Reason; successor: string } | undefined
+  /** Whether the term that we hold or may hold was begun by an earlier process of this pod. */
+  resumed: boolean
+  reading: boolean
+  /** No write before this: grows with failures in a row. */
+  notBeforeMs: number
+  failures: number
+  lastSentMs: number
+  /** True until this process has given up a term: then a record that names us is a term to go on with. */
+  resumable: boolean
+  nextId: number
+}
+
+export type Event =
+  | { type: 'tick' }
+  /** `read`: the answer to a `read-lock`, as opposed to a sight that somebody else's write caused. */
+  | { type: 'lock-seen'; lock: Lock; read?: boolean }
+  | { type: 'write-done'; id: number; lock: Lock }
+  /** `conflict` and `refused`: certainly not made. `unreachable`: nobody knows. */
+  | { type: 'write-failed'; id: number; why: 'conflict' | 'refused' | 'unreachable'; retryAfterMs?: number }
+  | { type: 'read-failed' }
+  | { type: 'stand' }
+  | { type: 'withdraw'; reason: Reason; successor?: string }
+  | { type: 'data-write'; data: number }
+
+export type Action =
+  | { type: 'write-lock'; write: Write }
+  | { type: 'read-lock' }
+  | { type: 'lead'; token: number; resumed: boolean }
+  | { type: 'yield'; reason: Reason }
+  | { type: 'data-refused'; data: number }
+
+/** `monoMs` decides; `wallUs` (microseconds since the epoch) is only written into records for others to read. */
+export type Now = { monoMs: number; wallUs: number }
+export type Step = { state: State; actions: Action[] }
+
+export type Election = {
+  initial: State
+  step: (state: State, event: Event, now: Now) => Step
+  /** When the next `tick` is due; Infinity when nothing but an event can change anything. */
+  wakeAtMs: (state: State) => number
+  /** Until when this candidate may act as leader; 0 when it may not. */
+  validUntilMs: (state: State) => number
+}
+
+const FIRST_BACKOFF_MS = 50
+
+export const makeElection = (me: string, t: Timings, spelling: DurationSpelling = 'number'): Election => {
+  const initial: State = {
+    role: 'follower',
+    standing: false,
+    lock: undefined,
+    lockSinceMs: 0,
+    heldSinceMs: undefined,
+    token: 0,
+    write: undefined,
+    unknown: [],
+    data: [],
+    withdrawn: undefined,
+    resumed: false,
+    reading: false,
+    notBeforeMs: 0,
+    failures: 0,
+    lastSentMs: Number.NEGATIVE_INFINITY,
+    resumable: true,
+    nextId: 1,
+  }
+
+  const isMine = (lock: Lock | undefined): boolean => lock?.record?.holder === me
+  // A vacancy that was made for somebody else is his for one retry period.
+  const meantForOther = (lock: Lock): boolean => lock.successor !== '' && lock.successor !== me
+  /** When a follower may write; Infinity while it may not. */
+  const takeoverAtMs = (s: State): number => {
+    const { lock } = s
+    if (lock === undefined) return Number.POSITIVE_INFINITY
+    // Nobody is overtaken unwatched: a missing lock may have been deleted under a living leader, a garbled one may hide
+    // one, so both are waited for as long as our own lease, as a record is for as long as it states.
+    if (!lock.exists || lock.record === undefined) return s.lockSinceMs + t.leaseMs
+    if (lock.record.holder === me) return 0
+    if (lock.record.holder === '') return meantForOther(lock) ? s.lockSinceMs + t.retryMs : 0
+    return s.lockSinceMs + lock.record.leaseMs
+  }
+  const validUntilMs = (s: State): number =>
+    s.role === 'leader' && s.heldSinceMs !== undefined ? s.heldSinceMs + t.renewDeadlineMs : 0
+
+  const step = (before: State, event: Event, now: Now): Step => {
+    const actions: Action[] = []
+    // The deadline comes before the event: whoever wakes up late has already lost, whatever he is told then.
+    let s = settle(before, now, actions)
+    s = take(s, event, now, actions)
+    s = settle(s, now, actions)
+    s = plan(s, now, actions)
+    return { state: s, actions }
+  }
+
+  /** The one door out at the deadline: no event, however late, may leave us leading past it. */
+  const settle = (s: State, now: Now, actions: Action[]): State =>
+    s.role === 'leader' && now.monoMs >= validUntilMs(s) ? yieldTerm(s, 'deadline', actions) : s
+
+  const yieldTerm = (s: State, reason: Reason, actions: Action[]): State => {
+    if (s.role === 'leader') actions.push({ type: 'yield', reason })
+    for (const data of s.data) actions.push({ type: 'data-refused', data })
+    return { ...s, role: 'follower', heldSinceMs: undefined, data: [], resumable: false }
+  }
+
+  const take = (s: State, event: Event, now: Now, actions: Action[]): State => {
+    switch (event.type) {
+      case 'tick':
+        return s
+      case 'lock-seen':
+        return see(s, event.lock, event.read === true, now, actions)
+      case 'write-done': {
+        if (s.write?.id !== event.id) return see(s, event.lock, false, now, actions)
+        const done = { ...s, write: undefined, failures: 0, notBeforeMs: 0 }
+        return see(acknowledge(done, s.write), event.lock, false, now, actions)
+      }
+      case 'write-failed':
+        return failed(s, event, now, actions)
+      case 'read-failed':
+        return backOff({ ...s, reading: false }, now, undefined)
+      case 'stand':
+        return { ...s, standing: true, withdrawn: undefined }
+      case 'withdraw':
+        return {
+          ...yieldTerm(s, event.reason, actions),
+          standing: false,
+          withdrawn: { reason: event.reason, successor: event.successor ?? '' },
+          // Giving back does not wait for a write under way: by its version one of the two is refused, and a write that
+          // still lands is seen, names us, and is given back in its turn.
+          write: undefined,
+          unknown: s.write === undefined ? s.unknown : [...s.unknown, s.write],
+          notBeforeMs: 0,
+        }
+      case 'data-write':
+        if (s.role === 'leader') return { ...s, data: [...s.data, event.data] }
+        actions.push({ type: 'data-refused', data: event.data })
+        return s
+      default:
+        return unreachable(event)
+    }
+  }
+
+  /** A write that is known to have been made is a lease from its *sending*, however late the news. */
+  const acknowledge = (s: State, write: Write): State => {
+    if (write.kind !== 'acquire' && write.kind !== 'renew') return s
+    const heldSinceMs = Math.max(s.heldSinceMs ?? Number.NEGATIVE_INFINITY, write.sentAtMs)
+    return { ...s, heldSinceMs, token: write.token, resumed: write.kind === 'acquire' ? write.resumes : s.resumed }
+  }
+
+  const see = (s: State, lock: Lock, read: boolean, now: Now, actions: Action[]): State => {
+    // A lower version is an old sight, however it got here; an equal one says nothing new.
+    const known = s.lock !== undefined && isStale(s.lock.version, lock.version)
+    const reading = s.reading && known && !read
+    const fresh = known ? { ...s, reading } : { ...s, lock, reading, lockSinceMs: sinceMs(s, lock, now) }
+    const mine = fresh.lock
+    if (mine === undefined || !isMine(mine)) return lost(fresh, actions)
+    // The record is ours: whichever of our writes made it is acknowledged by the sight of it.
+    const maker = [...fresh.unknown, ...(fresh.write === undefined ? [] : [fresh.write])].find(w => w.raw === mine.raw)
+    const acked = maker === undefined ? fresh : acknowledge({ ...fresh, unknown: [] }, maker)
+    return lead(acked, now, actions)
+  }
+
+  const sinceMs = (s: State, lock: Lock, now: Now): number =>
+    s.lock !== undefined && s.lock.exists === lock.exists && s.lock.raw === lock.raw ? s.lockSinceMs : now.monoMs
+
+  /** The lock does not name us: whatever we believed, it is over. */
+  const lost = (s: State, actions: Action[]): State => {
+    if (s.role !== 'leader') return { ...s, heldSinceMs: undefined }
+    return yieldTerm(s, s.lock?.exists === false ? 'lock-deleted' : 'superseded', actions)
+  }
+
+  const lead = (s: State, now: Now, actions: Action[]): State => {
+    if (s.role === 'leader' || !s.standing || s.heldSinceMs === undefined) return s
+    // A late success does not lead: its lease may have been taken already.
+    if (now.monoMs >= s.heldSinceMs + t.renewDeadlineMs) return s
+    actions.push({ type: 'lead', token: s.token, resumed: s.resumed })
+    return { ...s, role: 'leader' }
+  }
+
+  const failed = (s: State, event: Event & { type: 'write-failed' }, now: Now, actions: Action[]): State => {
+    if (s.write?.id !== event.id) return s
+    if (event.why === 'unreachable')
+      return backOff({ ...s, write: undefined, unknown: [...s.unknown, s.write] }, now, event.retryAfterMs)
+    const next = { ...s, write: undefined }
+    if (event.why === 'refused') return backOff(next, now, event.retryAfterMs)
+    // Somebody wrote in between: nothing is written again before the lock has been read.
+    if (!s.reading) actions.push({ type: 'read-lock' })
+    // The first conflict is natural and costs nothing; a storm of them must not become one of ours.
+    return s.failures === 0
+      ? { ...next, reading: true, failures: 1 }
+      : backOff({ ...next, reading: true }, now, undefined)
+  }
+
+  const backOff = (s: State, now: Now, retryAfterMs: number | undefined): State => {
+    const waitMs = Math.min(t.retryMs, retryAfterMs ?? FIRST_BACKOFF_MS * 2 ** Math.min(s.failures, 10))
+    return { ...s, failures: s.failures + 1, notBeforeMs: now.monoMs + waitMs }
+  }
+
+  /** What to do now, given everything: at most one write, on the version that was judged. */
+  const plan = (s: State, now: Now, actions: Action[]): State => {
+    const { lock } = s
+    if (lock === undefined || s.write !== undefined || s.reading || now.monoMs < s.notBeforeMs) return s
+    if (s.withdrawn !== undefined) return isMine(lock) ? send(s, 'release', lock, now, actions) : s
+    if (s.role === 'leader') return now.monoMs >= renewAtMs(s) ? send(s, 'renew', lock, now, actions) : s
+    if (!s.standing || now.monoMs < takeoverAtMs(s)) return s
+    return send(s, lock.exists ? 'acquire' : 'create', lock, now, actions)
+  }
+
+  // A failed renewal is tried again as soon as the back-off allows, data at once, the rest once in a retry period.
+  const renewAtMs = (s: State): number => (s.data.length > 0 || s.failures > 0 ? 0 : s.lastSentMs + t.retryMs)
+
+  const send = (s: State, kind: Write['kind'], lock: Lock, now: Now, actions: Action[]): State => {
+    const vacant = kind === 'create' || kind === 'release'
+    // A record that still names us after a restart is the same term: nobody can have led in between.
+    const sameTerm = kind === 'renew' || (kind === 'acquire' && isMine(lock) && s.resumable)
+    const token = vacant || sameTerm ? lock.token : nextToken(lock)
+    const write: Write = {
+      id: s.nextId,
+      kind,
+      version: lock.exists ? lock.version : '',
+      raw: recordText(lock, vacant, sameTerm, now),
+      token,
+      sentAtMs: now.monoMs,
+      reason: kind === 'release' ? (s.withdrawn?.reason ?? '') : '',
+      successor: kind === 'release' ? (s.withdrawn?.successor ?? '') : '',
+      resumes: kind === 'acquire' && sameTerm,
+      data: kind === 'renew' ? s.data[0] : undefined,
+    }
+    actions.push({ type: 'write-lock', write })
+    const data = write.data === undefined ? s.data : s.data.slice(1)
+    // What was sent a whole lease ago proves nothing any more, even if it is seen now.
+    const unknown = s.unknown.filter(w => now.monoMs < w.sentAtMs + t.leaseMs)
+    return { ...s, write, data, unknown, nextId: s.nextId + 1, lastSentMs: now.monoMs }
+  }
+
+  const recordText = (lock: Lock, vacant: boolean, sameTerm: boolean, now: Now): string => {
+    const old = lock.record
+    const stamp = formatTime(now.wallUs)
+    const record: LeaderRecord = {
+      holder: vacant ? '' : me,
+      // A vacant record states one second, as client-go's and fabric8's do.
+      leaseMs: vacant ? 1_000 : t.leaseMs,
+      acquireTime: sameTerm && old !== undefined ? old.acquireTime : stamp,
+      // A renewal must look like one even when the wall clock was set back onto the very same microsecond.
+      renewTime: old?.renewTime === stamp ? formatTime(now.wallUs + 1) : stamp,
+      transitions: (old?.transitions ?? 0) + (vacant || old?.holder === me ? 0 : 1),
+    }
+    return formatRecord(record, spelling)
+  }
+
+  const wakeAtMs = (s: State): number => {
+    const times = [Number.POSITIVE_INFINITY]
+    if (s.role === 'leader') times.push(validUntilMs(s))
+    if (s.write === undefined && !s.reading && s.lock !== undefined) {
+      if (s.withdrawn !== undefined) times.push(isMine(s.lock) ? s.notBeforeMs : Number.POSITIVE_INFINITY)
+      else if (s.role === 'leader') times.push(Math.max(renewAtMs(s), s.notBeforeMs))
+      else if (s.standing) times.push(Math.max(takeoverAtMs(s), s.notBeforeMs))
+    }
+    return Math.min(...times)
+  }
+
+  return { initial, step, wakeAtMs, validUntilMs }
+}
+
+/**
+ * The next fencing token: above the last one, and above the version of the lock that is being taken. The versions of one
+ * object only grow, over its deletion too, so tokens grow even when the annotation that kept the last one is gone. A lock
+ * that was missing is first created vacant, so that the version is never that of an older, deleted one.
+ */
+export const nextToken = (lock: Lock): number => Math.max(lock.token, versionNumber(lock.version)) + 1

@@ -1,0 +1,176 @@
+// The few REST calls that a candidate makes, on node:http(s) alone: @kubernetes/client-node costs 30 MiB of memory in
+// every pod. One connection pool for requests; a watch has a connection of its own.
+
+import { readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http'
+import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from 'node:https'
+
+export type KubeResponse = { status: number; headers: IncomingMessage['headers']; body: unknown }
+
+/** No answer: refused, reset, timed out, or not HTTP. Whether a write was made is unknown. */
+export class Unreachable extends Error {
+  constructor(message: string, cause?: unknown) {
+    super(message, { cause })
+    this.name = 'Unreachable'
+  }
+}
+
+export type KubeClientOptions = {
+  /** Such as `https://10.96.0.1:443`. */
+  url: string
+  tokenFile?: string
+  caFile?: string
+  userAgent: string
+  monoMs: () => number
+}
+
+export type RequestInput = {
+  body?: unknown
+  contentType?: string
+  accept?: string
+  timeoutMs: number
+  /** Sent instead of our own credential's headers being derived; used for passing a caller's request on. */
+  headers?: OutgoingHttpHeaders
+}
+
+/** A token is read again this often; the kubelet replaces a projected token long before it expires. */
+const TOKEN_MAX_AGE_MS = 30_000
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024
+export const ACCEPT_METADATA = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json'
+
+export class KubeClient {
+  #options: KubeClientOptions
+  #base: URL
+  #agent: HttpAgent
+  #ca: Buffer | undefined
+  #token: { text: string; atMs: number } | undefined
+
+  constructor(options: KubeClientOptions) {
+    this.#options = options
+    this.#base = new URL(options.url)
+    const secure = this.#base.protocol === 'https:'
+    this.#ca = secure && options.caFile !== undefined ? readFileSync(options.caFile) : undefined
+    this.#agent = this.#newAgent()
+  }
+
+  #newAgent(): HttpAgent {
+    return this.#base.protocol === 'https:'
+      ? new HttpsAgent({ keepAlive: true, maxSockets: 16, ...(this.#ca && { ca: this.#ca }) })
+      : new HttpAgent({ keepAlive: true, maxSockets: 16 })
+  }
+
+  async #headers(input: { accept?: string; headers?: OutgoingHttpHeaders }): Promise<OutgoingHttpHeaders> {
+    const headers: OutgoingHttpHeaders = {
+      accept: input.accept ?? 'application/json',
+      'user-agent': this.#options.userAgent,
+      ...input.headers,
+    }
+    const { tokenFile, monoMs } = this.#options
+    if (tokenFile === undefined || headers['authorization'] !== undefined) return headers
+    if (this.#token === undefined || monoMs() - this.#token.atMs > TOKEN_MAX_AGE_MS) {
+      const text = (await readFile(tokenFile, 'utf8')).trim()
+      this.#token = { text, atMs: monoMs() }
+    }
+    return { ...headers, authorization: `Bearer ${this.#token.text}` }
+  }
+
+  /** @throws Unreachable */
+  async request(method: string, path: string, input: RequestInput): Promise<KubeResponse> {
+    const payload = input.body === undefined ? undefined : Buffer.from(JSON.stringify(input.body))
+    let headers: OutgoingHttpHeaders
+    try {
+      headers = await this.#headers(input)
+    } catch (error) {
+      throw new Unreachable('the service account token cannot be read', error)
+    }
+    if (payload !== undefined) {
+      headers['content-type'] = input.contentType ?? 'application/json'
+      headers['content-length'] = payload.length
+    }
+    return await new Promise<KubeResponse>((resolve, reject) => {
+      const request = this.#open(method, path, headers, this.#agent)
+      const timer = setTimeout(() => {
+        // Other pooled connections to the same dead peer would swallow the next try as well.
+        const old = this.#agent
+        this.#agent = this.#newAgent()
+        request.destroy(new Error(`no answer within ${Math.round(input.timeoutMs)} ms`))
+        old.destroy()
+      }, input.timeoutMs)
+      const fail = (error: Error): void => {
+        clearTimeout(timer)
+        reject(new Unreachable(`${method} ${path.split('?')[0]}: ${error.message}`, error))
+      }
+      request.on('error', fail)
+      request.on('response', response => {
+        collect(response, fail, body => {
+          clearTimeout(timer)
+          resolve({ status: response.statusCode ?? 0, headers: response.headers, body })
+        })
+      })
+      request.end(payload)
+    })
+  }
+
+  /** Opens a stream, such as a watch, on a connection of its own; resolves with the response's head. @throws Unreachable */
+  async stream(path: string, timeoutMs: number, signal: AbortSignal): Promise<IncomingMessage> {
+    const headers = await this.#headers({}).catch(error => {
+      throw new Unreachable('the service account token cannot be read', error)
+    })
+    return await new Promise<IncomingMessage>((resolve, reject) => {
+      const request = this.#open('GET', path, headers, false)
+      const timer = setTimeout(() => request.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs)
+      const abort = (): void => void request.destroy(new Error('closed'))
+      signal.addEventListener('abort', abort, { once: true })
+      request.on('close', () => signal.removeEventListener('abort', abort))
+      request.on('error', error => {
+        clearTimeout(timer)
+        reject(new Unreachable(`GET ${path.split('?')[0]}: ${error.message}`, error))
+      })
+      request.on('response', response => {
+        clearTimeout(timer)
+        resolve(response)
+      })
+      request.end()
+    })
+  }
+
+  #open(method: string, path: string, headers: OutgoingHttpHeaders, agent: HttpAgent | false) {
+    const options: RequestOptions = {
+      method,
+      host: this.#base.hostname,
+      port: this.#base.port || (this.#base.protocol === 'https:' ? 443 : 80),
+      path,
+      headers,
+      agent,
+      ...(this.#ca && { ca: this.#ca }),
+    }
+    const request = this.#base.protocol === 'https:' ? httpsRequest(options) : httpRequest(options)
+    request.setNoDelay(true)
+    return request
+  }
+
+  close(): void {
+    this.#agent.destroy()
+  }
+}
+
+const collect = (response: IncomingMessage, fail: (error: Error) => void, done: (body: unknown) => void): void => {
+  const chunks: Buffer[] = []
+  let size = 0
+  response.on('data', (chunk: Buffer) => {
+    size += chunk.length
+    chunks.push(chunk)
+    if (size > MAX_ANSWER_BYTES) response.destroy(new Error(`answer over ${MAX_ANSWER_BYTES} bytes`))
+  })
+  response.on('error', fail)
+  response.on('end', () => {
+    const text = Buffer.concat(chunks).toString('utf8')
+    try {
+      done(text === '' ? undefined : JSON.parse(text))
+    } catch {
+      // Proxies answer errors in plain text; the status still counts.
+      done(text)
+    }
+  })
+}

@@ -1,0 +1,482 @@
+/**
+ * The shell around the two pure cores (election and JVM): the one place where events come in, one at a time, where state
+ * changes, and where actions are performed. Everything else asks it: what is the lock, do we lead, write this.
+ */
+import { connect } from 'node:net'
+import type { Clock } from '../shared/clock.ts'
+import {
+  type Action,
+  type Election,
+  type Event,
+  type Lock,
+  makeElection,
+  type Reason,
+  type State,
+  type Write,
+} from '../shared/election.ts'
+import type { KubeClient } from '../shared/kube-client.ts'
+import { ListWatch, type Sight } from '../shared/list-watch.ts'
+import { type ConfigMap, haLabels, type Lease, lockOfConfigMap, lockOfLease } from '../shared/lock.ts'
+import type { Log } from '../shared/log.ts'
+import { ANNOTATION_JVM, LEADER_KEY_PREFIX, LOCK_SUFFIX } from '../shared/names.ts'
+import { isStale } from '../shared/resource-version.ts'
+import type { Timings } from '../shared/timings.ts'
+import { History } from './history.ts'
+import { initialJvm, type JvmAction, type JvmEvent, type JvmState, jvmWakeAtMs, stepJvm } from './jvm.ts'
+import { parseComponent, rpcEndpoint } from './leader.ts'
+import {
+  attempt,
+  configMapsPath,
+  type LockTarget,
+  leaseName,
+  leasesPath,
+  type WriteOutcome,
+  writeConfigMapLock,
+  writeLeaseLock,
+} from './lock-store.ts'
+import { applyPatch, type DataPatch } from './lock-write.ts'
+import type { Metrics } from './metrics.ts'
+
+export type CandidateOptions = {
+  identity: string
+  lockKind: 'configmap' | 'lease'
+  timings: Timings
+  jvmAddress: { host: string; port: number }
+  client: KubeClient
+  clock: Clock
+  log: Log
+  metrics: Metrics
+}
+
+/** The lock's ConfigMap as last seen. `dataSince`: the oldest version with the very same data. */
+export type Cached = { object: ConfigMap | undefined; version: string; dataSince: string }
+
+export type DataOutcome =
+  | { result: 'done'; object: ConfigMap }
+  | { result: 'stale' }
+  | { result: 'not-leading' }
+  | { result: 'failed'; status: number; body: unknown; message: string }
+
+type PendingData = { patch: DataPatch; since: string; tries: number; resolve: (outcome: DataOutcome) => void }
+
+/** A data write that lost the race against a renewal or a third party is tried again this often. */
+const DATA_TRIES = 5
+
+export class Candidate {
+  readonly identity: string
+  readonly history = new History()
+  #options: CandidateOptions
+  #election: Election
+  #state: State
+  #jvm: JvmState = initialJvm
+  #target: LockTarget | undefined
+  #cached: Cached | undefined
+  #watches: ListWatch<{ metadata: ConfigMap['metadata'] }>[] = []
+  #queue: (() => void)[] = []
+  #draining = false
+  #cancelTimer: () => void = () => {}
+  #pending = new Map<number, PendingData>()
+  #nextData = 1
+  #listeners = new Set<() => void>()
+  #leaderSeenMs: number | undefined
+  #termVersion = ''
+  #retired = false
+  #stopped = false
+  #lastSeenAtMs = 0
+
+  constructor(options: CandidateOptions) {
+    this.#options = options
+    this.identity = options.identity
+    this.#election = makeElection(options.identity, options.timings)
+    this.#state = this.#election.initial
+  }
+
+  /** Called after every change of role, lock or data. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  get target(): LockTarget | undefined {
+    return this.#target
+  }
+  get cached(): Cached | undefined {
+    return this.#cached
+  }
+  get lock(): Lock | undefined {
+    return this.#state.lock
+  }
+  get jvm(): JvmState {
+    return this.#jvm
+  }
+  /** Fencing token of the current or last term that was seen. */
+  get token(): number {
+    return this.leading() ? this.#state.token : (this.#state.lock?.token ?? 0)
+  }
+  /** The version that our term began with: what was read before it was read under another term. */
+  get termVersion(): string {
+    return this.#termVersion
+  }
+  get standing(): boolean {
+    return this.#state.standing
+  }
+
+  /** Whether we lead at this very moment: the clock is asked each time, also after a pause of the process. */
+  leading(): boolean {
+    return this.#options.clock.monoMs() < this.#election.validUntilMs(this.#state)
+  }
+  validForMs(): number {
+    return Math.max(0, this.#election.validUntilMs(this.#state) - this.#options.clock.monoMs())
+  }
+  renewalAgeMs(): number {
+    const held = this.#state.heldSinceMs
+    return this.leading() && held !== undefined ? this.#options.clock.monoMs() - held : 0
+  }
+  /** How long the record that we see can still be somebody's valid term, at most: what `/leader` may rely on. */
+  recordValidForMs(): number {
+    const { lock, lockSinceMs } = this.#state
+    if (lock?.record === undefined || lock.record.holder === '') return 0
+    return Math.max(0, lockSinceMs + lock.record.leaseMs - this.#options.clock.monoMs())
+  }
+  /** Since the API server last told us anything of the lock. */
+  silenceMs(): number {
+    return this.#options.clock.monoMs() - this.#lastSeenAtMs
+  }
+
+  /** Begins to follow a lock: at the start if it is known, else as soon as Flink names it. */
+  attach(namespace: string, clusterId: string): void {
+    if (this.#target !== undefined || this.#stopped) return
+    this.#target = { namespace, clusterId, name: `${clusterId}${LOCK_SUFFIX}` }
+    const { client, clock, metrics, log, lockKind } = this.#options
+    log.info({ namespace, clusterId }, 'following the lock')
+    const onProblem = (problem: string): void => {
+      metrics.watchProblems.inc()
+      log.warn({ problem }, 'lost sight of the lock, trying again')
+    }
+    const follow = <T extends { metadata: ConfigMap['metadata'] }>(
+      collection: string,
+      name: string,
+      onSight: (sight: Sight<T>) => void,
+    ): void => {
+      const watch = new ListWatch<T>({ client, clock, collection, name, onSight, onProblem })
+      this.#watches.push(watch as unknown as ListWatch<{ metadata: ConfigMap['metadata'] }>)
+      void watch.run()
+    }
+    follow<ConfigMap>(configMapsPath(namespace), this.#target.name, sight => this.#seeConfigMap(sight))
+    if (lockKind === 'lease')
+      follow<Lease>(leasesPath(namespace), leaseName(clusterId), sight => {
+        this.#dispatch({ type: 'lock-seen', lock: lockOfLease(sight.object, sight.version), read: sight.listed })
+      })
+  }
+
+  jvmEvent(event: JvmEvent): void {
+    this.#enqueue(() => this.#stepJvm(event))
+  }
+
+  /** Gives the term up, now, for a reason; with a successor, others hold back for him. */
+  withdraw(reason: Reason, successor = ''): void {
+    this.#dispatch({ type: 'withdraw', reason, successor })
+  }
+  /** Stands again after a switchover, if there still is a JVM to stand for. */
+  stand(): void {
+    if (this.#jvm.phase === 'standing' && !this.#retired) this.#dispatch({ type: 'stand' })
+  }
+  /** Gives the term up and never stands again: this pod is coming to its end. */
+  retire(reason: Reason): void {
+    this.#retired = true
+    this.withdraw(reason)
+  }
+
+  /** Writes data to the lock's ConfigMap under the real record, if it is still what it was at `since`. */
+  async writeData(patch: DataPatch, since: string): Promise<DataOutcome> {
+    if (this.#options.lockKind === 'lease') return await this.#writeDataBeside(patch, since)
+    return await new Promise(resolve => {
+      const data = this.#nextData++
+      this.#pending.set(data, { patch, since, tries: 0, resolve })
+      this.#dispatch({ type: 'data-write', data })
+    })
+  }
+
+  /** Releases, waits for that as long as it may be of use, and stops. */
+  async stop(reason: Reason, timeoutMs: number): Promise<void> {
+    this.retire(reason)
+    await new Promise<void>(resolve => {
+      const done = (): void => {
+        if (this.#state.lock?.record?.holder !== this.identity) resolve()
+      }
+      this.onChange(done)
+      this.#options.clock.after(timeoutMs, resolve)
+      done()
+    })
+    this.#stopped = true
+    this.#cancelTimer()
+    for (const watch of this.#watches) watch.stop()
+  }
+
+  // One event at a time: an action may cause an event, which waits for its turn.
+  #enqueue(run: () => void): void {
+    this.#queue.push(run)
+    if (this.#draining) return
+    this.#draining = true
+    try {
+      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) next()
+    } finally {
+      this.#draining = false
+    }
+    this.#setTimer()
+    for (const listener of [...this.#listeners]) listener()
+  }
+
+  #dispatch(event: Event): void {
+    this.#enqueue(() => {
+      const { clock } = this.#options
+      const { state, actions } = this.#election.step(this.#state, event, {
+        monoMs: clock.monoMs(),
+        wallUs: clock.wallUs(),
+      })
+      this.#observe(this.#state, state)
+      this.#state = state
+      for (const action of actions) this.#perform(action)
+    })
+  }
+
+  #stepJvm(event: JvmEvent): void {
+    const { state, actions } = stepJvm(this.#jvm, event, this.#options.clock.monoMs())
+    if (state.phase !== this.#jvm.phase)
+      this.#options.log.info({ from: this.#jvm.phase, to: state.phase, sockets: state.sockets }, 'jvm')
+    this.#jvm = state
+    for (const action of actions) this.#performJvm(action)
+  }
+
+  #performJvm(action: JvmAction): void {
+    if (action.type === 'stand') {
+      if (!this.#retired) this.#dispatch({ type: 'stand' })
+    } else if (action.type === 'withdraw') this.#dispatch({ type: 'withdraw', reason: action.reason })
+    else this.#probe()
+  }
+
+  #setTimer(): void {
+    this.#cancelTimer()
+    if (this.#stopped) return
+    const { clock } = this.#options
+    const dueMs = Math.min(this.#election.wakeAtMs(this.#state), jvmWakeAtMs(this.#jvm))
+    if (dueMs === Number.POSITIVE_INFINITY) return
+    // Rounded up: a timer that fires a fraction early would find nothing to do and be set again.
+    this.#cancelTimer = clock.after(Math.max(0, Math.ceil(dueMs - clock.monoMs())), () => {
+      this.jvmEvent({ type: 'tick' })
+      this.#dispatch({ type: 'tick' })
+    })
+  }
+
+  #observe(before: State, after: State): void {
+    this.#lastSeenAtMs = after.lock === before.lock ? this.#lastSeenAtMs : this.#options.clock.monoMs()
+    const [was, is] = [before.lock?.record?.holder ?? '', after.lock?.record?.holder ?? '']
+    if (before.lock !== undefined && was !== '' && was !== is) this.#leaderSeenMs = this.#options.clock.monoMs()
+    if (after.lock !== undefined && after.lock !== before.lock) {
+      const annotations = this.#cached?.object?.metadata.annotations ?? {}
+      this.history.see(after.lock, annotations, this.#options.clock.wallUs())
+    }
+    // A restarted sidecar finds its own record: is the JVM still there that it was granted to?
+    if (before.lock === undefined && is === this.identity) {
+      const identity = this.#cached?.object?.metadata.annotations?.[ANNOTATION_JVM] ?? ''
+      this.jvmEvent({ type: 'expect', identity })
+    }
+  }
+
+  #perform(action: Action): void {
+    const { log, metrics, clock } = this.#options
+    switch (action.type) {
+      case 'lead': {
+        this.#termVersion = action.resumed ? '' : (this.#state.lock?.version ?? '')
+        metrics.terms.inc({ event: 'begun', reason: action.resumed ? 'resumed' : 'elected' })
+        if (this.#leaderSeenMs !== undefined)
+          metrics.failoverSeconds.observe((clock.monoMs() - this.#leaderSeenMs) / 1000)
+        this.#leaderSeenMs = undefined
+        log.info({ token: action.token, resumed: action.resumed }, 'leading')
+        this.jvmEvent({ type: 'leading', leading: true })
+        if (this.#options.lockKind === 'lease') void this.#ensureConfigMap()
+        return
+      }
+      case 'yield':
+        metrics.terms.inc({ event: 'ended', reason: action.reason })
+        log.info({ token: this.#state.token, reason: action.reason }, 'no longer leading')
+        this.jvmEvent({ type: 'leading', leading: false })
+        return
+      case 'data-refused':
+        this.#settleData(action.data, { result: 'not-leading' })
+        return
+      case 'read-lock':
+        metrics.slowPath.inc({ name: this.#target?.name ?? '' })
+        void this.#read()
+        return
+      case 'write-lock':
+        void this.#write(action.write)
+    }
+  }
+
+  async #read(): Promise<void> {
+    // In the order of the watches: the lock's own is the last.
+    const watch = this.#watches.at(-1)
+    try {
+      await watch?.list()
+    } catch (error) {
+      this.#options.log.warn({ problem: String(error) }, 'the lock cannot be read')
+      this.#dispatch({ type: 'read-failed' })
+    }
+  }
+
+  async #write(write: Write): Promise<void> {
+    const { client, timings, lockKind, metrics, log, clock } = this.#options
+    const target = this.#target
+    if (target === undefined) return
+    const pending = write.data === undefined ? undefined : this.#pending.get(write.data)
+    const stale = pending !== undefined && pending.since !== this.#cached?.dataSince
+    const data = pending === undefined || stale ? {} : pending.patch
+    const current = this.#cached?.object
+    const timeoutMs = Math.min(timings.retryMs, timings.renewDeadlineMs / 3)
+    const jvm = this.#jvm.identity
+    if (stale) this.#settleData(write.data, { result: 'stale' })
+    const outcome =
+      lockKind === 'configmap'
+        ? await writeConfigMapLock(client, target, write, { jvm, data, current, timeoutMs })
+        : await writeLeaseLock(client, target, write, { jvm, timeoutMs })
+    metrics.upstream.inc({ kind: write.kind, outcome: outcome.result })
+    const tookMs = clock.monoMs() - write.sentAtMs
+    if (write.kind === 'renew') metrics.renewSeconds.observe(tookMs / 1000)
+    else log.info({ kind: write.kind, result: outcome.result, token: write.token, tookMs: Math.round(tookMs) }, 'lock')
+    if (outcome.result === 'done') this.#written(write, outcome, current, stale ? {} : data)
+    else this.#notWritten(write, outcome, stale)
+  }
+
+  #written(
+    write: Write,
+    outcome: WriteOutcome & { result: 'done' },
+    base: ConfigMap | undefined,
+    data: DataPatch,
+  ): void {
+    if (this.#options.lockKind === 'lease') {
+      const object = outcome.body as Lease
+      this.#dispatch({ type: 'write-done', id: write.id, lock: lockOfLease(object, '') })
+      return
+    }
+    // The answer holds the metadata alone; the data is what the version that we replaced had, and our change.
+    const object: ConfigMap = { ...base, apiVersion: 'v1', kind: 'ConfigMap', metadata: outcome.metadata }
+    if (base?.data !== undefined || Object.keys(data).length > 0) object.data = applyPatch(base?.data ?? {}, data)
+    this.#enqueue(() => this.#cache(object, outcome.metadata.resourceVersion ?? ''))
+    this.#dispatch({ type: 'write-done', id: write.id, lock: lockOfConfigMap(object, '') })
+    this.#settleData(write.data, { result: 'done', object })
+  }
+
+  #notWritten(write: Write, outcome: Exclude<WriteOutcome, { result: 'done' }>, stale: boolean): void {
+    const { result, message, retryAfterMs } = outcome
+    if (result !== 'conflict') this.#options.log.warn({ kind: write.kind, result, message }, 'lock write failed')
+    const failed = { type: 'write-failed' as const, id: write.id, why: result }
+    this.#dispatch(retryAfterMs === undefined ? failed : { ...failed, retryAfterMs })
+    const pending = write.data === undefined || stale ? undefined : this.#pending.get(write.data)
+    if (pending === undefined || write.data === undefined) return
+    pending.tries++
+    // Only what was certainly not made may be sent again without being asked.
+    const again = (result === 'conflict' || outcome.status === 429) && pending.tries < DATA_TRIES
+    if (again) this.#dispatch({ type: 'data-write', data: write.data })
+    else this.#settleData(write.data, { result: 'failed', status: outcome.status, body: outcome.body, message })
+  }
+
+  #settleData(data: number | undefined, outcome: DataOutcome): void {
+    if (data === undefined) return
+    this.#pending.get(data)?.resolve(outcome)
+    this.#pending.delete(data)
+  }
+
+  /** With a Lease as lock the ConfigMap is written by itself: compare-and-set, under a term that is valid now. */
+  async #writeDataBeside(patch: DataPatch, since: string): Promise<DataOutcome> {
+    const { client, timings } = this.#options
+    const cached = this.#cached
+    const target = this.#target
+    if (target === undefined || !this.leading()) return { result: 'not-leading' }
+    if (cached?.object === undefined || cached.dataSince !== since) return { result: 'stale' }
+    const write: Write = {
+      id: 0,
+      kind: 'renew',
+      version: cached.version,
+      raw: '',
+      token: this.#state.token,
+      sentAtMs: 0,
+      reason: '',
+      successor: '',
+      resumes: false,
+      data: undefined,
+    }
+    const timeoutMs = timings.retryMs
+    const outcome = await writeConfigMapLock(client, target, write, {
+      jvm: '',
+      data: patch,
+      current: cached.object,
+      timeoutMs,
+    })
+    if (outcome.result === 'conflict') return { result: 'stale' }
+    if (outcome.result !== 'done') return { result: 'failed', ...pick(outcome) }
+    const object = { ...cached.object, metadata: outcome.metadata, data: applyPatch(cached.object.data ?? {}, patch) }
+    this.#enqueue(() => this.#cache(object, outcome.metadata.resourceVersion ?? ''))
+    return { result: 'done', object }
+  }
+
+  /** With a Lease as lock nobody else makes the ConfigMap that Flink's data goes to. */
+  async #ensureConfigMap(): Promise<void> {
+    const [target, cached] = [this.#target, this.#cached]
+    if (target === undefined || cached === undefined || cached.object !== undefined) return
+    const path = configMapsPath(target.namespace)
+    const metadata = { name: target.name, labels: haLabels(target.clusterId) }
+    const body = { apiVersion: 'v1', kind: 'ConfigMap', metadata }
+    const timeoutMs = this.#options.timings.retryMs
+    const outcome = await attempt(this.#options.client.request('POST', path, { body, timeoutMs }))
+    if (outcome.result !== 'done') this.#options.log.warn({ message: outcome.message }, 'the ConfigMap cannot be made')
+  }
+
+  #seeConfigMap(sight: Sight<ConfigMap>): void {
+    this.#enqueue(() => this.#cache(sight.object, sight.version))
+    if (this.#options.lockKind === 'configmap')
+      this.#dispatch({ type: 'lock-seen', lock: lockOfConfigMap(sight.object, sight.version), read: sight.listed })
+  }
+
+  #cache(object: ConfigMap | undefined, version: string): void {
+    const before = this.#cached
+    if (before !== undefined && isStale(before.version, version)) return
+    const same = before !== undefined && sameData(before.object, object)
+    this.#cached = { object, version, dataSince: same ? before.dataSince : version }
+  }
+
+  /** Asks the JVM's RPC port whether anybody is there: a refusal is the kernel's word that nobody is. */
+  #probe(): void {
+    const socket = connect(this.#rpcAddress())
+    const answer = (type: 'port-open' | 'port-refused'): void => {
+      socket.destroy()
+      this.jvmEvent({ type })
+    }
+    socket.on('connect', () => answer('port-open'))
+    socket.on('error', (error: NodeJS.ErrnoException) =>
+      answer(error.code === 'ECONNREFUSED' ? 'port-refused' : 'port-open'),
+    )
+  }
+
+  #rpcAddress(): { host: string; port: number } {
+    const given = this.#options.jvmAddress
+    if (this.#state.lock?.record?.holder !== this.identity) return given
+    const value = this.#cached?.object?.data?.[`${LEADER_KEY_PREFIX}dispatcher`]
+    const published = value === undefined ? undefined : rpcEndpoint(parseComponent(value)?.address ?? '')
+    // The published address may be another pod's: the last leader's, before our own JVM has published.
+    return published === undefined ? given : { host: given.host, port: published.port }
+  }
+}
+
+const pick = (outcome: Exclude<WriteOutcome, { result: 'done' }>) => ({
+  status: outcome.status,
+  body: outcome.body,
+  message: outcome.message,
+})
+
+const sameData = (a: ConfigMap | undefined, b: ConfigMap | undefined): boolean => {
+  if (a === undefined || b === undefined) return a === b
+  const [x, y] = [a.data ?? {}, b.data ?? {}]
+  const keys = Object.keys(x)
+  return keys.length === Object.keys(y).length && keys.every(key => x[key] === y[key])
+}

@@ -1,0 +1,176 @@
+// Flags and FLINK_HA_* variables of the same name, checked all at once. A flag wins over its variable.
+import { parseArgs } from 'node:util'
+import { ConfigError } from '../shared/errors.ts'
+import { PROFILES, type ProfileName, type Timings, timingProblems } from '../shared/timings.ts'
+
+export type SidecarConfig = {
+  /** undefined: learned from the first ConfigMap that Flink asks for. */
+  clusterId: string | undefined
+  namespace: string | undefined
+  podName: string
+  podUid: string
+  lock: 'configmap' | 'lease'
+  timings: Timings
+  apiServer: string
+  tokenFile: string | undefined
+  caFile: string | undefined
+  localHost: string
+  localPort: number
+  podHost: string
+  podPort: number
+  /** Where the JVM's RPC port is asked for while its own address is not known yet. */
+  jvm: { host: string; port: number }
+  logLevel: LogLevel
+}
+
+export type LogLevel = (typeof LOG_LEVELS)[number]
+const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
+const LOCKS = ['configmap', 'lease'] as const
+const ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount'
+
+/** Every setting: flag, default as text, what it means. The reference table and `--help` are made from it. */
+export const SETTINGS = {
+  'cluster-id': ['', "Flink's kubernetes.cluster-id; learned from Flink's first request when empty"],
+  namespace: ['', "the lock's namespace; learned from Flink's first request when empty"],
+  'pod-name': ['', "this pod's name (required)"],
+  'pod-uid': ['', "this pod's uid (required)"],
+  profile: ['default', `election timings: ${Object.keys(PROFILES).join(', ')}`],
+  'lease-duration': ['', 'seconds; overrides the profile'],
+  'renew-deadline': ['', 'seconds; overrides the profile'],
+  'retry-period': ['', 'seconds; overrides the profile'],
+  lock: ['configmap', `what holds the lock: ${LOCKS.join(', ')}`],
+  'api-server': ['', 'URL of the Kubernetes API; the cluster that this pod runs in when empty'],
+  'token-file': ['', 'bearer token for the API; the service account’s when empty'],
+  'ca-file': ['', 'certificate authority of the API; the service account’s when empty'],
+  'local-host': ['127.0.0.1', 'address of the local port'],
+  'local-port': ['4040', 'port for this pod’s containers: everything'],
+  'pod-host': ['0.0.0.0', 'address of the pod port'],
+  'pod-port': ['4041', 'port for other pods, probes and Prometheus: read-only'],
+  'jvm-address': ['127.0.0.1:6123', 'host:port of Flink’s RPC, until Flink published its own'],
+  'log-level': ['info', LOG_LEVELS.join(', ')],
+} as const satisfies { [flag: string]: readonly [string, string] }
+
+type Flag = keyof typeof SETTINGS
+export type Environment = { [name: string]: string | undefined }
+
+export const variableOf = (flag: string): string => `FLINK_HA_${flag.toUpperCase().replaceAll('-', '_')}`
+
+/** @throws ConfigError with every problem */
+export const readConfig = (args: readonly string[], env: Environment): SidecarConfig => {
+  const problems: string[] = []
+  const flags = readFlags(args, problems)
+  const text = (flag: Flag): string => flags[flag] ?? env[variableOf(flag)] ?? SETTINGS[flag][0]
+  const wrong = (flag: Flag, right: string): void => {
+    problems.push(`${flag} is "${printable(text(flag))}": ${right}`)
+  }
+  const choice = <T extends string>(flag: Flag, choices: readonly T[]): T => {
+    const value = text(flag) as T
+    if (!choices.includes(value)) wrong(flag, `one of ${choices.join(', ')} is needed`)
+    return value
+  }
+  const named = (flag: Flag, pattern: RegExp, right: string): string => {
+    if (!pattern.test(text(flag))) wrong(flag, right)
+    return text(flag)
+  }
+  const port = (flag: Flag): number => {
+    const value = Number(text(flag))
+    if (!/^\d+$/.test(text(flag)) || value > 65_535) wrong(flag, 'a port from 0 to 65535 is needed')
+    return value
+  }
+  const optional = (flag: Flag, pattern: RegExp, right: string): string | undefined =>
+    text(flag) === '' ? undefined : named(flag, pattern, right)
+
+  const config: SidecarConfig = {
+    clusterId: optional(
+      'cluster-id',
+      /^[a-z0-9]([-a-z0-9]{0,43}[a-z0-9])?$/,
+      'at most 45 of a-z, 0-9 and - are allowed',
+    ),
+    namespace: optional('namespace', /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'a namespace’s name is needed'),
+    podName: named('pod-name', /^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$/, 'the pod’s name is needed (metadata.name)'),
+    podUid: named('pod-uid', /^[-A-Za-z0-9]{1,64}$/, 'the pod’s uid is needed (metadata.uid)'),
+    lock: choice('lock', LOCKS),
+    timings: readTimings(text, wrong, problems),
+    apiServer: readApiServer(text('api-server'), env, problems),
+    tokenFile: fileOf(text('token-file'), text('api-server'), `${ACCOUNT}/token`),
+    caFile: fileOf(text('ca-file'), text('api-server'), `${ACCOUNT}/ca.crt`),
+    localHost: text('local-host'),
+    localPort: port('local-port'),
+    podHost: text('pod-host'),
+    podPort: port('pod-port'),
+    jvm: readAddress(text('jvm-address'), () => wrong('jvm-address', 'host:port is needed')),
+    logLevel: choice('log-level', LOG_LEVELS),
+  }
+  if (config.localPort !== 0 && config.localPort === config.podPort && config.localHost === config.podHost)
+    problems.push(`pod-port is ${config.podPort}: local-port is the same on the same address`)
+  if (problems.length > 0) throw new ConfigError(problems)
+  return config
+}
+
+// A given API server is not sent this pod's credential unless a file is named.
+const fileOf = (given: string, apiServer: string, inCluster: string): string | undefined =>
+  given !== '' ? given : apiServer === '' ? inCluster : undefined
+
+const printable = (value: string): string => JSON.stringify(value.slice(0, 100)).slice(1, -1)
+
+const readFlags = (args: readonly string[], problems: string[]): { [flag in Flag]?: string } => {
+  const options = Object.fromEntries(Object.keys(SETTINGS).map(flag => [flag, { type: 'string' as const }]))
+  const { tokens } = parseArgs({ args: [...args], options, strict: false, tokens: true })
+  const flags: { [flag in Flag]?: string } = {}
+  for (const token of tokens) {
+    if (token.kind === 'positional') problems.push(`"${printable(token.value)}" is not a flag`)
+    if (token.kind !== 'option') continue
+    if (!(token.name in SETTINGS)) problems.push(`${token.rawName} is not a flag; see --help`)
+    else if (token.value === undefined) problems.push(`${token.rawName} has no value`)
+    else flags[token.name as Flag] = token.value
+  }
+  return flags
+}
+
+const readTimings = (
+  text: (flag: Flag) => string,
+  wrong: (flag: Flag, right: string) => void,
+  problems: string[],
+): Timings => {
+  const name = text('profile') as ProfileName
+  if (!(name in PROFILES)) wrong('profile', `one of ${Object.keys(PROFILES).join(', ')} is needed`)
+  const profile: Timings = PROFILES[name in PROFILES ? name : 'default']
+  const before = problems.length
+  const ms = (flag: Flag, fallback: number): number => {
+    if (text(flag) === '') return fallback
+    const seconds = Number(text(flag))
+    if (!(seconds > 0 && seconds <= 600)) wrong(flag, 'seconds from 0.1 to 600 are needed')
+    return seconds * 1000
+  }
+  const timings = {
+    leaseMs: ms('lease-duration', profile.leaseMs),
+    renewDeadlineMs: ms('renew-deadline', profile.renewDeadlineMs),
+    retryMs: ms('retry-period', profile.retryMs),
+  }
+  if (problems.length === before) problems.push(...timingProblems(timings))
+  return timings
+}
+
+const readApiServer = (given: string, env: Environment, problems: string[]): string => {
+  if (given !== '') {
+    if (!/^https?:\/\/[^\s/]+\/?$/.test(given) || !URL.canParse(given))
+      problems.push(`api-server is "${printable(given)}": a URL such as https://10.96.0.1:443 is needed`)
+    return given
+  }
+  const [host, port] = [env['KUBERNETES_SERVICE_HOST'], env['KUBERNETES_SERVICE_PORT']]
+  if (!host || !port) {
+    problems.push('api-server is "": outside of a cluster (no KUBERNETES_SERVICE_HOST) a URL is needed')
+    return ''
+  }
+  return `https://${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
+const readAddress = (given: string, wrong: () => void): { host: string; port: number } => {
+  const match = /^(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})$/.exec(given)
+  const port = Number(match?.[2])
+  if (match?.[1] === undefined || port < 1 || port > 65_535) {
+    wrong()
+    return { host: '', port: 0 }
+  }
+  return { host: match[1].replace(/^\[|\]$/g, ''), port }
+}

@@ -1,0 +1,520 @@
+/**
+ * The ConfigMap part of the Kubernetes API, as Flink's client (fabric8) uses it, with a virtual lock in it. Serves the
+ * ConfigMaps of one cluster and nothing else: user code in the main container must not read, through us, what it has no
+ * credential for. Reads come from the cache while we lead: the holder of a valid term is the only writer, and each write
+ * is a compare-and-set. No write is passed on without a valid term that this very JVM was granted.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Clock } from '../shared/clock.ts'
+import { type KubeClient, Unreachable } from '../shared/kube-client.ts'
+import type { ConfigMap } from '../shared/lock.ts'
+import type { Log } from '../shared/log.ts'
+import { JOB_SUFFIX, LOCK_SUFFIX } from '../shared/names.ts'
+import { compareVersions } from '../shared/resource-version.ts'
+import type { Candidate } from './candidate.ts'
+import { answer, failure, readJson, refuse, type Scope } from './http.ts'
+import { ANY_JVM } from './jvm.ts'
+import { configMapsPath } from './lock-store.ts'
+import { type Claim, decideLockWrite, type LockWrite } from './lock-write.ts'
+import type { Metrics } from './metrics.ts'
+import { leaderKeysOnly, placeholderLock, virtualRecord, withRecord } from './view.ts'
+import { Watchers } from './watchers.ts'
+
+export type GatewayOptions = {
+  candidate: Candidate
+  client: KubeClient
+  clock: Clock
+  log: Log
+  metrics: Metrics
+  /** Undefined: learned from Flink. */
+  namespace: string | undefined
+  clusterId: string | undefined
+}
+
+/** Flink's request time-out is 10 s per try. */
+const HOLD_MS = 8_000
+const UPSTREAM_TIMEOUT_MS = 9_000
+const PATH = /^\/api\/v1\/namespaces\/([^/]+)\/configmaps(?:\/([^/]+))?$/
+
+type Route = { namespace: string; name: string | undefined; query: URLSearchParams }
+
+export class Gateway {
+  readonly watchers: Watchers
+  #options: GatewayOptions
+  /** What the JVM last wrote of its virtual record, to be shown back the same way. */
+  #claim: Claim | undefined
+  /** The term in which this JVM claimed: without one, nothing that it sends belongs to our term. */
+  #claimedToken: number | undefined
+  /** Whether the JVM was last told, or may still believe, that it leads: then it is told the truth at once. */
+  #believes = true
+  #held = new Set<() => void>()
+  /** 1.17 selects by label, has no retries, and must not be answered 503. */
+  #oldDialect = false
+  #heldOnce = false
+  #jobs = new Map<string, ConfigMap>()
+  #jobsToken: number | undefined
+
+  constructor(options: GatewayOptions) {
+    this.#options = options
+    const { candidate, clock, metrics } = options
+    this.watchers = new Watchers({ candidate, clock, metrics, view: scope => this.#shown(scope) })
+    candidate.onChange(() => this.#changed())
+  }
+
+  get heldReads(): number {
+    return this.#held.size
+  }
+
+  /** The path is known to begin with /api/ or /apis/. */
+  async handle(request: IncomingMessage, response: ServerResponse, url: URL, scope: Scope): Promise<void> {
+    const match = PATH.exec(url.pathname)
+    if (match === null)
+      return this.#count(request, response, 404, 'only the ConfigMaps of a Flink cluster are served here')
+    const route = { namespace: decode(match[1]), name: match[2] && decode(match[2]), query: url.searchParams }
+    const isFlink = scope === 'local' && (request.headers['user-agent'] ?? '').startsWith('flink')
+    if (isFlink) this.#mark(request)
+    if (scope === 'local') this.#learn(route)
+    const problem = this.#outside(route)
+    if (problem !== undefined) return this.#count(request, response, 403, problem, route.name)
+    if (request.method === 'GET' || request.method === 'HEAD')
+      await this.#read(request, response, route, scope, isFlink)
+    else if (scope === 'pod') this.#count(request, response, 405, 'this port is read-only')
+    else await this.#write(request, response, route)
+  }
+
+  #count(request: IncomingMessage, response: ServerResponse, status: number, message: string, name?: string): void {
+    this.#options.metrics.gateway.inc({ verb: verbOf(request), outcome: String(status) })
+    refuse(response, status, message, name)
+  }
+  #answer(request: IncomingMessage, response: ServerResponse, status: number, body: unknown): void {
+    this.#options.metrics.gateway.inc({ verb: verbOf(request), outcome: String(status) })
+    answer(response, status, body)
+  }
+
+  /** A connection that carries Flink's requests: its closing is a sign of the JVM's death. */
+  #mark(request: IncomingMessage): void {
+    const socket = request.socket as IncomingMessage['socket'] & { carriesFlink?: true }
+    if (socket.carriesFlink) return
+    socket.carriesFlink = true
+    const { candidate } = this.#options
+    candidate.jvmEvent({ type: 'socket-opened' })
+    socket.once('close', () => candidate.jvmEvent({ type: 'socket-closed' }))
+  }
+
+  /** The cluster's id and namespace from the first request that names them. */
+  #learn(route: Route): void {
+    const { candidate, namespace, clusterId } = this.#options
+    if (candidate.target !== undefined) return
+    const named = route.name ?? /^metadata\.name=(.+)$/.exec(route.query.get('fieldSelector') ?? '')?.[1] ?? ''
+    const labelled = /(?:^|,)app=([^,]+)/.exec(route.query.get('labelSelector') ?? '')?.[1]
+    const learned = named.endsWith(LOCK_SUFFIX) ? named.slice(0, -LOCK_SUFFIX.length) : labelled
+    const id = clusterId ?? learned
+    if (id) candidate.attach(namespace ?? route.namespace, id)
+  }
+
+  /** Why a request is none of ours, if so. */
+  #outside(route: Route): string | undefined {
+    const { target } = this.#options.candidate
+    if (target === undefined) return 'no Flink cluster is known here yet: its lock has to be asked for first'
+    if (route.namespace !== target.namespace)
+      return `namespace is "${route.namespace}": this pod's Flink cluster is in "${target.namespace}" (kubernetes.namespace)`
+    const name = route.name
+    if (name === undefined) return undefined
+    if (name.startsWith(`${target.clusterId}-`) && name.endsWith(JOB_SUFFIX)) return undefined
+    return `configmaps "${name}" is not of the Flink cluster "${target.clusterId}"`
+  }
+
+  #isLock(name: string | undefined): boolean {
+    return name === this.#options.candidate.target?.name
+  }
+
+  #changed(): void {
+    const { candidate } = this.#options
+    if (candidate.jvm.identity === '' && candidate.jvm.phase === 'absent') this.#believes = true
+    if (candidate.leading()) {
+      for (const release of [...this.#held]) release()
+      // A term that is gone on with after a restart was claimed before it.
+      if (candidate.jvm.expected !== '' && candidate.jvm.expected === candidate.jvm.identity)
+        this.#claimedToken = candidate.token
+    } else this.#claimedToken = undefined
+    if (this.#jobsToken !== this.#claimedToken) {
+      this.#jobs.clear()
+      this.#jobsToken = this.#claimedToken
+    }
+    this.watchers.changed()
+  }
+
+  /** Whether the JVM may write now. */
+  #granted(): boolean {
+    const { candidate } = this.#options
+    return candidate.leading() && this.#claimedToken === candidate.token
+  }
+
+  // ---- reading ----
+
+  async #read(
+    request: IncomingMessage,
+    response: ServerResponse,
+    route: Route,
+    scope: Scope,
+    isFlink: boolean,
+  ): Promise<void> {
+    const { candidate } = this.#options
+    if (route.name !== undefined && this.#isLock(route.name)) {
+      if (isFlink) candidate.jvmEvent({ type: 'elector-heard' })
+      return await this.#readLock(request, response, scope, isFlink)
+    }
+    if (route.name !== undefined) {
+      if (scope === 'pod') return this.#count(request, response, 403, 'only the leader keys leave the pod', route.name)
+      return await this.#readJob(request, response, route.name)
+    }
+    const selector = route.query.get('fieldSelector')
+    const wanted = /^metadata\.name=(.+)$/.exec(selector ?? '')?.[1]
+    const labels = route.query.get('labelSelector')
+    if (wanted === undefined && !(labels ?? '').split(',').includes(`app=${candidate.target?.clusterId}`))
+      return this.#count(
+        request,
+        response,
+        403,
+        'a list or watch has to name the lock or the labels of this Flink cluster',
+      )
+    if (wanted !== undefined && !this.#isLock(wanted))
+      return this.#count(request, response, 403, `configmaps "${wanted}" cannot be listed or watched here`)
+    if (isFlink && wanted === undefined) this.#oldDialect = true
+    if (!(await this.#synced())) return this.#count(request, response, 503, 'the lock has not been read yet')
+    if (route.query.get('watch') === 'true' || route.query.get('watch') === '1') {
+      this.#options.metrics.gateway.inc({ verb: 'watch', outcome: '200' })
+      this.watchers.add(response, route.query, scope)
+      return
+    }
+    if (isFlink) candidate.jvmEvent({ type: 'listed' })
+    const object = this.#shown(scope)
+    const metadata = { resourceVersion: candidate.cached?.version ?? '' }
+    const items = object === undefined ? [] : [object]
+    this.#answer(request, response, 200, { kind: 'ConfigMapList', apiVersion: 'v1', metadata, items })
+  }
+
+  /** Waits for the first sight of the lock, as long as Flink waits for an answer. */
+  async #synced(): Promise<boolean> {
+    const { candidate, clock } = this.#options
+    if (candidate.cached !== undefined) return true
+    return await new Promise<boolean>(resolve => {
+      const off = candidate.onChange(() => {
+        if (candidate.cached !== undefined) done(true)
+      })
+      const cancel = clock.after(HOLD_MS, () => done(false))
+      const done = (seen: boolean): void => {
+        cancel()
+        off()
+        resolve(seen)
+      }
+    })
+  }
+
+  /** The lock as a reader of this scope is shown it; undefined when there is none. */
+  #shown(scope: Scope): ConfigMap | undefined {
+    const { candidate } = this.#options
+    const object = candidate.cached?.object
+    if (object === undefined) return undefined
+    if (scope === 'local') return withRecord(object, this.#record())
+    return leaderKeysOnly(withRecord(object, candidate.lock?.raw ?? ''))
+  }
+
+  #record(): string {
+    const { candidate, clock } = this.#options
+    const claim = this.#claim
+    return virtualRecord(
+      {
+        holder: this.#holder(),
+        leaseMs: claim?.record.leaseMs ?? candidate.jvm.leaseMs,
+        acquireTime: claim?.record.acquireTime ?? '',
+        transitions: claim?.record.transitions ?? candidate.lock?.record?.transitions ?? 0,
+        spelling: claim?.spelling ?? 'number',
+      },
+      clock.wallUs(),
+    )
+  }
+
+  #holder(): string {
+    const { candidate } = this.#options
+    if (candidate.leading()) return this.#granted() ? candidate.jvm.identity : ''
+    const real = candidate.lock?.record?.holder ?? ''
+    // A vacant lock is nothing for Flink to take: the sidecar stands for it, and until it leads, somebody else holds it.
+    return real === '' ? candidate.identity : real
+  }
+
+  async #readLock(request: IncomingMessage, response: ServerResponse, scope: Scope, isFlink: boolean): Promise<void> {
+    const { candidate } = this.#options
+    if (!(await this.#synced())) return this.#count(request, response, 503, 'the lock has not been read yet')
+    if (scope === 'pod' || !isFlink) {
+      const object = this.#shown(scope)
+      if (object === undefined)
+        return this.#count(request, response, 404, 'configmaps not found', candidate.target?.name)
+      return this.#answer(request, response, 200, object)
+    }
+    // Whoever may believe to lead is told at once; whoever only waits for leadership is answered when there is news.
+    if (this.#ready() || this.#believes || candidate.jvm.phase === 'stopped') return this.#tell(request, response)
+    this.#hold(request, response)
+  }
+
+  /** Whether this pod leads with a ConfigMap to show for it. */
+  #ready(): boolean {
+    const { candidate } = this.#options
+    return candidate.leading() && candidate.cached?.object !== undefined
+  }
+
+  #tell(request: IncomingMessage, response: ServerResponse): void {
+    const { candidate } = this.#options
+    const target = candidate.target
+    if (target === undefined) return
+    this.#believes = this.#granted()
+    const version = candidate.cached?.version ?? ''
+    const object =
+      this.#shown('local') ??
+      withRecord(placeholderLock(target.namespace, target.name, target.clusterId, version), this.#record())
+    this.#answer(request, response, 200, object)
+  }
+
+  #hold(request: IncomingMessage, response: ServerResponse): void {
+    const { clock, candidate } = this.#options
+    const release = (): void => {
+      if (!this.#ready() && !response.destroyed && clock.monoMs() < untilMs) return
+      done()
+      if (response.destroyed) return
+      const waited = !this.#ready()
+      // Flink asks again 100 ms after a 503, but only 5 to 11 s after the *asking* of what was answered. One 503 in
+      // between, and that time has passed when the answer comes: there is then nearly always a question in flight.
+      if (waited && !this.#oldDialect && !this.#heldOnce) {
+        this.#heldOnce = true
+        this.#count(request, response, 503, 'no leadership yet, ask again')
+        return
+      }
+      this.#heldOnce = false
+      this.#tell(request, response)
+    }
+    const untilMs = clock.monoMs() + HOLD_MS
+    const cancel = clock.after(HOLD_MS + 1, () => release())
+    const done = (): void => {
+      cancel()
+      this.#held.delete(release)
+    }
+    this.#held.add(release)
+    response.once('close', done)
+    if (candidate.leading()) release()
+  }
+
+  async #readJob(request: IncomingMessage, response: ServerResponse, name: string): Promise<void> {
+    const known = this.#granted() ? this.#jobs.get(name) : undefined
+    if (known !== undefined) return this.#answer(request, response, 200, known)
+    const token = this.#claimedToken
+    const body = await this.#upstream(request, response, 'GET', name, undefined)
+    if (body !== undefined && token !== undefined && this.#claimedToken === token)
+      this.#jobs.set(name, body as ConfigMap)
+  }
+
+  // ---- writing ----
+
+  async #write(request: IncomingMessage, response: ServerResponse, route: Route): Promise<void> {
+    const { method = '' } = request
+    if (!['POST', 'PUT', 'PATCH', 'DELETE'].includes(method))
+      return this.#count(request, response, 405, `${method} is not served`)
+    const body = method === 'DELETE' ? ({ ok: true, value: undefined } as const) : await readJson(request)
+    if (!body.ok) return this.#count(request, response, body.status, body.message, route.name)
+    if ((method === 'POST') !== (route.name === undefined))
+      return this.#count(request, response, 405, `${method} is not served on this path`)
+    const name = route.name ?? nameIn(body.value)
+    const problem = this.#outside({ ...route, name })
+    if (problem !== undefined || name === undefined)
+      return this.#count(request, response, name === undefined ? 422 : 403, problem ?? 'metadata.name is missing', name)
+    if (!this.#isLock(name)) return await this.#writeJob(request, response, name, body.value)
+    if (method === 'POST') return this.#count(request, response, 409, `configmaps "${name}" already exists`, name)
+    if (method === 'DELETE') return await this.#deleteLock(request, response, name)
+    await this.#writeLock(request, response, method as 'PUT' | 'PATCH', body.value)
+  }
+
+  /** A write of the JVM that must not be made: the answer that makes Flink look at the lock again. */
+  #fence(request: IncomingMessage, response: ServerResponse, kind: string, why: string, name: string): void {
+    this.#options.metrics.fenced.inc({ kind })
+    this.#options.log.debug({ kind, why }, 'write refused')
+    this.#count(request, response, 409, `Operation cannot be fulfilled on configmaps "${name}": ${why}`, name)
+  }
+
+  async #writeLock(
+    request: IncomingMessage,
+    response: ServerResponse,
+    method: 'PUT' | 'PATCH',
+    body: unknown,
+  ): Promise<void> {
+    const { candidate } = this.#options
+    candidate.jvmEvent({ type: 'elector-heard' })
+    const cached = candidate.cached
+    const name = candidate.target?.name ?? ''
+    const contentType = request.headers['content-type'] ?? ''
+    const current = cached?.object
+    const decision: LockWrite =
+      current === undefined || cached === undefined
+        ? { kind: 'stale' }
+        : decideLockWrite({ method, contentType, body, current, dataSince: cached.dataSince })
+    if (decision.kind === 'bad') return this.#count(request, response, decision.status, decision.message, name)
+    if (decision.kind === 'release') return this.#released(request, response, body, name)
+    if (!candidate.leading()) return this.#fence(request, response, 'lock', 'this pod does not lead', name)
+    if (decision.kind === 'stale')
+      return this.#count(request, response, 409, `configmaps "${name}" has been modified`, name)
+    const refused = this.#take(decision.claim, versionIn(body))
+    if (refused !== undefined) return this.#fence(request, response, 'claim', refused, name)
+    if (decision.kind === 'data')
+      return await this.#writeLockData(request, response, decision, cached?.dataSince ?? '', name)
+    this.#answer(request, response, 200, this.#shown('local'))
+  }
+
+  /** Takes a claim or renewal; undefined when it stands, else why it does not. */
+  #take(claim: Claim | undefined, version: string): string | undefined {
+    const { candidate } = this.#options
+    const { jvm, termVersion } = candidate
+    const identity = claim?.record.holder ?? ''
+    // Data without a readable record, or a record of nobody: only under a grant that stands already.
+    if (claim === undefined || identity === '') return this.#granted() ? undefined : 'leadership has not been claimed'
+    if (jvm.phase === 'stopped') return 'this JVM gave up leadership for good'
+    if (jvm.expected !== '' && jvm.expected !== ANY_JVM && identity !== jvm.expected) {
+      candidate.jvmEvent({ type: 'listed' })
+      return 'the term was granted to another JVM'
+    }
+    if (jvm.identity !== '' && identity !== jvm.identity && this.#granted())
+      return `leadership is claimed by "${jvm.identity}" already`
+    // What was read before this term says nothing in it: a JVM that slept through somebody else's term has to see that
+    // it lost leadership before it may claim it again, else it would go on with the old term's jobs.
+    if (!this.#granted() && termVersion !== '' && (compareVersions(version, termVersion) ?? -1) < 0)
+      return 'the lock was read before this term'
+    this.#claim = claim
+    this.#believes = true
+    candidate.jvmEvent({ type: 'claimed', identity, leaseMs: claim.record.leaseMs })
+    this.#claimedToken = candidate.token
+    if (this.#jobsToken !== this.#claimedToken) {
+      this.#jobs.clear()
+      this.#jobsToken = this.#claimedToken
+    }
+    return undefined
+  }
+
+  #released(request: IncomingMessage, response: ServerResponse, body: unknown, name: string): void {
+    const { candidate, log } = this.#options
+    // Only the JVM that leads can give leadership up.
+    if (!this.#granted()) {
+      this.#fence(request, response, 'claim', 'this pod does not lead', name)
+      return
+    }
+    log.info({ version: versionIn(body) }, 'Flink gave up leadership')
+    this.#believes = false
+    candidate.jvmEvent({ type: 'stopped' })
+    this.#tell(request, response)
+  }
+
+  async #writeLockData(
+    request: IncomingMessage,
+    response: ServerResponse,
+    decision: LockWrite & { kind: 'data' },
+    since: string,
+    name: string,
+  ): Promise<void> {
+    const { candidate } = this.#options
+    const outcome = await candidate.writeData(decision.patch, since)
+    if (outcome.result === 'not-leading')
+      return this.#fence(request, response, 'lock', 'this pod no longer leads', name)
+    if (outcome.result === 'stale')
+      return this.#count(request, response, 409, `configmaps "${name}" has been modified`, name)
+    if (outcome.result === 'failed')
+      return this.#passOn(request, response, outcome.status, outcome.body, outcome.message)
+    this.#answer(request, response, 200, withRecord(outcome.object, this.#record()))
+    // The last of the process's own keys is gone: it is closing, and a standby can have the term now.
+    if (decision.stops) candidate.jvmEvent({ type: 'stopped' })
+  }
+
+  async #deleteLock(request: IncomingMessage, response: ServerResponse, name: string): Promise<void> {
+    const { candidate } = this.#options
+    if (!this.#granted()) return this.#fence(request, response, 'lock', 'this pod does not lead', name)
+    const uid = candidate.cached?.object?.metadata.uid
+    const options = { apiVersion: 'v1', kind: 'DeleteOptions', ...(uid !== undefined && { preconditions: { uid } }) }
+    const body = await this.#upstream(request, response, 'DELETE', name, options)
+    // The cluster is at its end (`cleanupAllData`): nobody is to stand for it again.
+    if (body !== undefined) candidate.jvmEvent({ type: 'stopped' })
+  }
+
+  async #writeJob(request: IncomingMessage, response: ServerResponse, name: string, body: unknown): Promise<void> {
+    if (!this.#granted()) return this.#fence(request, response, 'job', 'this pod does not lead', name)
+    const token = this.#claimedToken
+    const method = request.method as 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+    const sent = method === 'DELETE' ? { apiVersion: 'v1', kind: 'DeleteOptions' } : body
+    const known = this.#jobs.get(name)
+    // A replacement without a version would overwrite whatever is there.
+    if (method === 'PUT' && versionIn(body) === '') {
+      if (known === undefined) return this.#count(request, response, 409, `metadata.resourceVersion is missing`, name)
+      ;(body as ConfigMap).metadata.resourceVersion = known.metadata.resourceVersion ?? ''
+    }
+    this.#jobs.delete(name)
+    const answered = await this.#upstream(request, response, method, method === 'POST' ? undefined : name, sent)
+    if (answered !== undefined && method !== 'DELETE' && this.#claimedToken === token && token !== undefined)
+      this.#jobs.set(name, answered as ConfigMap)
+  }
+
+  /** Sends a request on, with our own credential, and passes the answer back; its body when it was a success. */
+  async #upstream(
+    request: IncomingMessage,
+    response: ServerResponse,
+    method: string,
+    name: string | undefined,
+    body: unknown,
+  ): Promise<unknown> {
+    const { client, candidate, log } = this.#options
+    const path = configMapsPath(candidate.target?.namespace ?? '') + (name === undefined ? '' : `/${name}`)
+    const contentType = request.headers['content-type']
+    try {
+      const result = await client.request(method, path, {
+        timeoutMs: UPSTREAM_TIMEOUT_MS,
+        ...(body !== undefined && { body }),
+        ...(contentType !== undefined && method !== 'DELETE' && { contentType }),
+      })
+      if (result.status >= 400) {
+        this.#passOn(request, response, result.status, result.body, '')
+        return undefined
+      }
+      this.#answer(request, response, result.status, result.body)
+      return result.body
+    } catch (error) {
+      if (!(error instanceof Unreachable)) throw error
+      log.warn({ problem: error.message }, 'request not answered')
+      this.#count(request, response, 503, error.message, name)
+      return undefined
+    }
+  }
+
+  #passOn(request: IncomingMessage, response: ServerResponse, status: number, body: unknown, message: string): void {
+    const code = status >= 400 ? status : 503
+    const isStatus = typeof body === 'object' && body !== null && 'code' in body
+    this.#answer(
+      request,
+      response,
+      code,
+      isStatus ? body : failure(code, message || `the API server answered ${status}`),
+    )
+  }
+}
+
+const decode = (part: string | undefined): string => {
+  try {
+    return decodeURIComponent(part ?? '')
+  } catch {
+    return part ?? ''
+  }
+}
+
+const nameIn = (body: unknown): string | undefined => {
+  const name = (body as { metadata?: { name?: unknown } } | null)?.metadata?.name
+  return typeof name === 'string' ? name : undefined
+}
+
+const versionIn = (body: unknown): string => {
+  const version = (body as { metadata?: { resourceVersion?: unknown } } | null)?.metadata?.resourceVersion
+  return typeof version === 'string' ? version : ''
+}
+
+const verbOf = (request: IncomingMessage): string => (request.method ?? '').toLowerCase()

@@ -1,0 +1,79 @@
+// What both of the sidecar's ports need of HTTP: bodies within a limit, JSON answers, Kubernetes `Status` errors.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+
+/** The API server's own limit of a request body (apiserver `--max-request-body-bytes`, 3 MiB). */
+export const MAX_BODY_BYTES = 3 * 1024 * 1024
+
+export type Scope = 'local' | 'pod'
+
+export type Body = { ok: true; value: unknown } | { ok: false; status: 400 | 413; message: string }
+
+export const readJson = (request: IncomingMessage): Promise<Body> =>
+  new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let size = 0
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.length
+      // What is too long is read to its end and dropped, so that the client hears the answer.
+      if (size <= MAX_BODY_BYTES) chunks.push(chunk)
+    })
+    request.on('error', reject)
+    request.on('end', () => {
+      if (size > MAX_BODY_BYTES) {
+        resolve({ ok: false, status: 413, message: `the body has ${size} bytes; at most ${MAX_BODY_BYTES} are taken` })
+        return
+      }
+      try {
+        resolve({ ok: true, value: JSON.parse(Buffer.concat(chunks).toString('utf8')) })
+      } catch (error) {
+        resolve({ ok: false, status: 400, message: `the body is not JSON: ${(error as Error).message}` })
+      }
+    })
+  })
+
+export const answer = (
+  response: ServerResponse,
+  status: number,
+  body: unknown,
+  headers: { [name: string]: string } = {},
+): void => {
+  if (response.headersSent || response.destroyed) return
+  const text = typeof body === 'string' ? body : `${JSON.stringify(body)}\n`
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'cache-control': 'no-cache',
+    'content-length': String(Buffer.byteLength(text)),
+    ...headers,
+  })
+  response.end(response.req.method === 'HEAD' ? undefined : text)
+}
+
+const REASONS: { [status: number]: string } = {
+  400: 'BadRequest',
+  403: 'Forbidden',
+  404: 'NotFound',
+  405: 'MethodNotAllowed',
+  409: 'Conflict',
+  410: 'Expired',
+  413: 'RequestEntityTooLarge',
+  415: 'UnsupportedMediaType',
+  422: 'Invalid',
+  429: 'TooManyRequests',
+  500: 'InternalError',
+  503: 'ServiceUnavailable',
+}
+
+/** A Kubernetes `Status` of failure (meta/v1), which is how Flink's client reads errors. */
+export const failure = (status: number, message: string, name = '') => ({
+  kind: 'Status',
+  apiVersion: 'v1',
+  metadata: {},
+  status: 'Failure',
+  message,
+  reason: REASONS[status] ?? 'Unknown',
+  ...(name !== '' && { details: { name, kind: 'configmaps' } }),
+  code: status,
+})
+
+export const refuse = (response: ServerResponse, status: number, message: string, name = ''): void =>
+  answer(response, status, failure(status, message, name))

@@ -1,0 +1,157 @@
+/**
+ * Whether there is a Flink to lead for. Only a candidate with a live, connected JVM stands; a JVM that is gone, silent or
+ * stopping is withdrawn at once. The signs, surest first: it says so (it releases its virtual lock), all of its sockets
+ * closed and its port refuses (the kernel closes both when a process ends), it asked nothing for longer than its lease.
+ * Pure: the sockets, the port and the time come in as events.
+ */
+
+import { unreachable } from '../shared/assert.ts'
+import type { Reason } from '../shared/election.ts'
+
+export type JvmState = {
+  phase: 'absent' | 'standing' | 'doubtful' | 'silent' | 'stopped'
+  /** Open connections that carried requests of Flink's client. */
+  sockets: number
+  /** Its lock identity, a UUID made once a process; "" until it claimed. */
+  identity: string
+  /** The identity that a restarted sidecar expects to meet again; "" when none. */
+  expected: string
+  /** Lease that the JVM states in its own record: silent for longer, and it would have given up itself. */
+  leaseMs: number
+  lastHeardMs: number
+  /** When the port is asked (again); Infinity when there is no doubt. */
+  probeAtMs: number
+  leading: boolean
+}
+
+export type JvmEvent =
+  | { type: 'tick' }
+  | { type: 'socket-opened' }
+  | { type: 'socket-closed' }
+  /** It listed ConfigMaps: only a process that just started does. */
+  | { type: 'listed' }
+  /** Any request for the lock: the elector's thread is alive. */
+  | { type: 'elector-heard' }
+  | { type: 'claimed'; identity: string; leaseMs: number }
+  | { type: 'stopped' }
+  | { type: 'port-refused' }
+  | { type: 'port-open' }
+  /** The lock names this pod, and the JVM that its term was granted to, if it had claimed it ("" otherwise). */
+  | { type: 'expect'; identity: string }
+  | { type: 'leading'; leading: boolean }
+
+export type JvmAction = { type: 'probe' } | { type: 'stand' } | { type: 'withdraw'; reason: Reason }
+export type JvmStep = { state: JvmState; actions: JvmAction[] }
+
+/** Flink's default `high-availability.kubernetes.leader-election.lease-duration`. */
+export const FLINK_LEASE_MS = 15_000
+/** A standby asks every 5 to 11 s (retry period x (1 + 1.2 x random)); three of the longest, and it is silent. */
+const STANDBY_SILENT_MS = 33_000
+/** A JVM that outlived its sidecar asks again within its retry period of 5 s. */
+const EXPECT_MS = 7_000
+/** While the port still answers and no socket is open: a process that ends takes its time to free its memory. */
+const REPROBE_MS = 10
+/** The same for a JVM that no longer stands: only its successor waits for the answer. */
+const REPROBE_GONE_MS = 250
+
+export const initialJvm: JvmState = {
+  phase: 'absent',
+  sockets: 0,
+  identity: '',
+  expected: '',
+  leaseMs: FLINK_LEASE_MS,
+  lastHeardMs: 0,
+  probeAtMs: Number.POSITIVE_INFINITY,
+  leading: false,
+}
+
+/** Expected when the lock does not say which JVM its term was granted to. */
+export const ANY_JVM = '*'
+const NEVER = Number.POSITIVE_INFINITY
+
+export const stepJvm = (before: JvmState, event: JvmEvent, nowMs: number): JvmStep => {
+  const actions: JvmAction[] = []
+  const taken = take(before, event, nowMs, actions)
+  return { state: judge(taken, nowMs, actions), actions }
+}
+
+const leave = (s: JvmState, phase: JvmState['phase'], reason: Reason, actions: JvmAction[]): JvmState => {
+  actions.push({ type: 'withdraw', reason })
+  const forget = phase === 'absent' ? { identity: '', leaseMs: FLINK_LEASE_MS } : {}
+  return { ...s, ...forget, phase, expected: '', probeAtMs: NEVER }
+}
+
+const take = (s: JvmState, event: JvmEvent, nowMs: number, actions: JvmAction[]): JvmState => {
+  switch (event.type) {
+    case 'tick':
+      return s
+    case 'socket-opened':
+      return { ...s, sockets: s.sockets + 1, ...(s.phase === 'doubtful' && { phase: 'standing', probeAtMs: NEVER }) }
+    case 'socket-closed': {
+      const sockets = Math.max(0, s.sockets - 1)
+      // Single sockets close all the time (evictions, ended watches); none left is the sign.
+      if (sockets > 0 || s.phase === 'absent') return { ...s, sockets }
+      return { ...s, sockets, probeAtMs: nowMs, ...(s.phase === 'standing' && { phase: 'doubtful' as const }) }
+    }
+    case 'listed':
+      if (s.phase === 'stopped') return { ...s, phase: 'absent', identity: '' }
+      return s.expected === '' ? s : leave(s, 'absent', 'jvm-replaced', actions)
+    case 'elector-heard':
+      return heard(s, nowMs, actions)
+    case 'claimed':
+      return { ...s, identity: event.identity, expected: '', leaseMs: event.leaseMs, lastHeardMs: nowMs }
+    case 'stopped':
+      return s.phase === 'stopped' ? s : leave(s, 'stopped', 'jvm-stopped', actions)
+    case 'port-refused':
+      if (s.sockets > 0) return s
+      return s.phase === 'absent' && s.expected === ''
+        ? { ...s, probeAtMs: NEVER }
+        : leave(s, 'absent', 'jvm-gone', actions)
+    case 'port-open':
+      // A restarted sidecar finds its JVM alive and waits for it to come back; otherwise the doubt goes on.
+      if (s.sockets > 0 || s.phase === 'absent') return { ...s, probeAtMs: NEVER }
+      return { ...s, probeAtMs: nowMs + (s.phase === 'doubtful' ? REPROBE_MS : REPROBE_GONE_MS) }
+    case 'expect':
+      return {
+        ...s,
+        identity: event.identity,
+        expected: event.identity === '' ? ANY_JVM : event.identity,
+        lastHeardMs: nowMs,
+        probeAtMs: s.phase === 'absent' ? nowMs : s.probeAtMs,
+      }
+    case 'leading':
+      // The lease of a JVM that was just granted leadership begins now: it has not had to ask before.
+      return { ...s, leading: event.leading, lastHeardMs: event.leading ? nowMs : s.lastHeardMs }
+    default:
+      return unreachable(event)
+  }
+}
+
+const heard = (s: JvmState, nowMs: number, actions: JvmAction[]): JvmState => {
+  const heardNow = { ...s, lastHeardMs: nowMs }
+  // A stopping JVM may take the lock back 4 ms after it released it: it does not stand again.
+  if (s.phase === 'stopped' || s.phase === 'standing') return heardNow
+  if (s.phase === 'doubtful') return { ...heardNow, phase: 'standing', probeAtMs: NEVER }
+  actions.push({ type: 'stand' })
+  return { ...heardNow, phase: 'standing' }
+}
+
+/** Silence, and the port to ask. */
+const judge = (s: JvmState, nowMs: number, actions: JvmAction[]): JvmState => {
+  if (nowMs >= s.probeAtMs) {
+    actions.push({ type: 'probe' })
+    // Until the answer is here; it is asked again when that gets lost.
+    return { ...s, probeAtMs: nowMs + 1_000 }
+  }
+  if (nowMs < silentAtMs(s)) return s
+  return leave(s, s.phase === 'absent' ? 'absent' : 'silent', 'jvm-silent', actions)
+}
+
+const silentAtMs = (s: JvmState): number => {
+  if (s.expected !== '') return s.lastHeardMs + EXPECT_MS
+  if (s.phase !== 'standing' && s.phase !== 'doubtful') return NEVER
+  return s.lastHeardMs + (s.leading ? s.leaseMs : STANDBY_SILENT_MS)
+}
+
+/** When the next `tick` is due. */
+export const jvmWakeAtMs = (s: JvmState): number => Math.min(s.probeAtMs, silentAtMs(s))

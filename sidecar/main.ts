@@ -1,0 +1,92 @@
+// Puts the sidecar together, starts it and stops it in order; no decisions.
+import { systemClock } from '../shared/clock.ts'
+import { KubeClient } from '../shared/kube-client.ts'
+import { makeLog } from '../shared/log.ts'
+import { Candidate } from './candidate.ts'
+import { readConfig } from './config.ts'
+import { Endpoint } from './endpoint.ts'
+import { Gateway } from './gateway.ts'
+import { makeMetrics } from './metrics.ts'
+import { Peers } from './peers.ts'
+import { PodRole } from './pod-role.ts'
+import { serve } from './server.ts'
+import { Status } from './status.ts'
+
+/** How long the release of the lock may hold up the end of the process. */
+const RELEASE_TIMEOUT_MS = 3_000
+
+/** @throws ConfigError */
+export const runSidecar = async (args: readonly string[], version: string): Promise<void> => {
+  const config = readConfig(args, process.env)
+  const clock = systemClock
+  const log = makeLog(config.logLevel, { pod: config.podName })
+  const { monoMs } = clock
+  const client = new KubeClient({
+    url: config.apiServer,
+    userAgent: `flink-ha/${version} sidecar`,
+    monoMs,
+    ...(config.tokenFile !== undefined && { tokenFile: config.tokenFile }),
+    ...(config.caFile !== undefined && { caFile: config.caFile }),
+  })
+  const metrics = makeMetrics(
+    () => candidate.target?.name ?? '',
+    () => ({
+      leading: candidate.leading(),
+      renewalAgeSeconds: candidate.renewalAgeMs() / 1000,
+      validitySeconds: candidate.validForMs() / 1000,
+      token: candidate.token,
+      jvmPhase: candidate.jvm.phase,
+      watchers: gateway.watchers.size + endpoint.openStreams,
+      lockBytes: Object.entries(candidate.cached?.object?.data ?? {}).reduce(
+        (sum, [k, v]) => sum + k.length + v.length,
+        0,
+      ),
+    }),
+  )
+  const candidate = new Candidate({
+    identity: `${config.podName}_${config.podUid}`,
+    lockKind: config.lock,
+    timings: config.timings,
+    jvmAddress: config.jvm,
+    client,
+    clock,
+    log,
+    metrics,
+  })
+  const { namespace, clusterId } = config
+  const gateway = new Gateway({ candidate, client, clock, log, metrics, namespace, clusterId })
+  const status = new Status(candidate, Date.now(), clock.after)
+  const peers = new Peers(client, monoMs)
+  const endpoint = new Endpoint({ candidate, status, gateway, peers, client, clock, metrics, timings: config.timings })
+  new PodRole({ candidate, client, clock, log, podName: config.podName })
+
+  const local = await serve({ scope: 'local', host: config.localHost, port: config.localPort, endpoint, gateway, log })
+  const pod = await serve({ scope: 'pod', host: config.podHost, port: config.podPort, endpoint, gateway, log })
+  log.info({ version, localPort: local.port, podPort: pod.port, timings: config.timings, lock: config.lock }, 'serving')
+  if (namespace !== undefined && clusterId !== undefined) candidate.attach(namespace, clusterId)
+
+  // The preStop hook: the term goes on at once, while the JVM takes seconds to end; the sidecar stays to fence it.
+  process.on('SIGUSR2', () => {
+    log.info({}, 'the pod is being deleted')
+    candidate.retire('pod-deleted')
+  })
+  let stopping = false
+  const stop = async (signal: string): Promise<void> => {
+    if (stopping) process.exit(1)
+    stopping = true
+    log.info({ signal }, 'stopping')
+    await candidate.stop('shutdown', RELEASE_TIMEOUT_MS)
+    // Streams end properly, then the ports close; a held read is answered by the closing of its connection.
+    gateway.watchers.end()
+    endpoint.end()
+    status.stop()
+    for (const { server } of [local, pod]) {
+      server.close()
+      server.closeAllConnections()
+    }
+    client.close()
+    process.exit(0)
+  }
+  process.on('SIGTERM', signal => void stop(signal))
+  process.on('SIGINT', signal => void stop(signal))
+}

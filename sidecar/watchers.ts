@@ -1,0 +1,92 @@
+// The watches of the lock that are open here, all fed from the one cache. An event is sent when the data changed, not for
+// a renewal; a bookmark a minute keeps a quiet reader's version young. A deletion is not sent on: Flink takes it for the
+// end of the world (`KubernetesLeaderElectionDriver`: "deleted externally" is fatal), while here it is a change of leader.
+import type { ServerResponse } from 'node:http'
+import type { Clock } from '../shared/clock.ts'
+import type { ConfigMap } from '../shared/lock.ts'
+import { compareVersions } from '../shared/resource-version.ts'
+import type { Candidate } from './candidate.ts'
+import type { Scope } from './http.ts'
+import type { Metrics } from './metrics.ts'
+import { Stream } from './stream.ts'
+
+export type WatchersOptions = {
+  candidate: Candidate
+  clock: Clock
+  metrics: Metrics
+  view: (scope: Scope) => ConfigMap | undefined
+}
+
+const BOOKMARK_MS = 60_000
+const DEFAULT_SECONDS = 1_800
+const MAX_SECONDS = 3_600
+
+type Watcher = { stream: Stream; scope: Scope; sentSince: string }
+
+export class Watchers {
+  #options: WatchersOptions
+  #open = new Set<Watcher>()
+
+  constructor(options: WatchersOptions) {
+    this.#options = options
+  }
+
+  get size(): number {
+    return this.#open.size
+  }
+
+  /** From `resourceVersion` on: a reader that is behind is sent the present at once, whatever it missed in between. */
+  add(response: ServerResponse, query: URLSearchParams, scope: Scope): void {
+    const { candidate, clock, metrics } = this.#options
+    const cancels: (() => void)[] = []
+    const stream = new Stream(response, 'application/json', {
+      clock,
+      onClose: () => {
+        this.#open.delete(watcher)
+        for (const cancel of cancels) cancel()
+      },
+      onCutOff: () => metrics.cutOff.inc(),
+    })
+    const watcher: Watcher = { stream, scope, sentSince: '' }
+    const from = query.get('resourceVersion') ?? ''
+    const since = candidate.cached?.dataSince ?? ''
+    const behind = (compareVersions(from, since) ?? -1) < 0
+    if (!behind) watcher.sentSince = since
+    this.#open.add(watcher)
+    const seconds = Math.min(MAX_SECONDS, Number(query.get('timeoutSeconds')) || DEFAULT_SECONDS)
+    cancels.push(clock.after(seconds * 1000, () => stream.end()))
+    if (query.get('allowWatchBookmarks') === 'true') {
+      const bookmark = (): void => {
+        this.#bookmark(watcher)
+        cancels[1] = clock.after(BOOKMARK_MS, bookmark)
+      }
+      cancels[1] = clock.after(BOOKMARK_MS, bookmark)
+    }
+    this.changed()
+  }
+
+  changed(): void {
+    const { candidate, view } = this.#options
+    const since = candidate.cached?.dataSince ?? ''
+    const texts = new Map<Scope, string>()
+    for (const watcher of [...this.#open]) {
+      if (watcher.sentSince === since) continue
+      watcher.sentSince = since
+      const object = view(watcher.scope)
+      if (object === undefined) continue
+      const text = texts.get(watcher.scope) ?? `${JSON.stringify({ type: 'MODIFIED', object })}\n`
+      texts.set(watcher.scope, text)
+      watcher.stream.send(text)
+    }
+  }
+
+  end(): void {
+    for (const watcher of [...this.#open]) watcher.stream.end()
+  }
+
+  #bookmark(watcher: Watcher): void {
+    const resourceVersion = this.#options.candidate.cached?.version ?? ''
+    const object = { kind: 'ConfigMap', apiVersion: 'v1', metadata: { resourceVersion } }
+    watcher.stream.send(`${JSON.stringify({ type: 'BOOKMARK', object })}\n`)
+  }
+}
