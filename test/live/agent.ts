@@ -1,0 +1,89 @@
+// Signals processes inside other pods from outside of them: a pod with the node's process ids. The pods under test stay as
+// users write them; their process 1 cannot be killed from within its own namespace.
+import type { Namespace } from './cluster.ts'
+import { nowMs, until } from './cluster.ts'
+
+export type Signal = 'KILL' | 'STOP' | 'CONT'
+
+export class Agent {
+  #namespace: Namespace
+  #offsetMs = 0
+
+  private constructor(namespace: Namespace) {
+    this.#namespace = namespace
+  }
+
+  static async start(namespace: Namespace, node: string, image: string): Promise<Agent> {
+    await namespace.apply([
+      {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name: 'agent' },
+        spec: {
+          nodeName: node,
+          hostPID: true,
+          terminationGracePeriodSeconds: 0,
+          automountServiceAccountToken: false,
+          containers: [
+            {
+              name: 'agent',
+              image,
+              imagePullPolicy: 'IfNotPresent',
+              command: ['sleep', '86400'],
+              securityContext: { privileged: true, runAsUser: 0 },
+            },
+          ],
+        },
+      },
+    ])
+    await namespace.kubectl(['wait', '--for=condition=Ready', 'pod/agent', '--timeout=120s'])
+    const agent = new Agent(namespace)
+    await agent.#compareClocks()
+    return agent
+  }
+
+  /** Times from the node are turned into this machine's; the error is half a round trip. */
+  async #compareClocks(): Promise<void> {
+    let best = Number.POSITIVE_INFINITY
+    for (let i = 0; i < 3; i++) {
+      const before = nowMs()
+      const there = Number(await this.shell('date +%s%N')) / 1e6
+      const after = nowMs()
+      if (after - before >= best) continue
+      best = after - before
+      // Within the round trip nothing can be told, and nothing needs to be.
+      this.#offsetMs = there < before ? there - before : there > after ? there - after : 0
+    }
+  }
+
+  /** This machine's time for a time of the node's. */
+  here(nodeMs: number): number {
+    return nodeMs - this.#offsetMs
+  }
+
+  async shell(script: string): Promise<string> {
+    return (await this.#namespace.kubectl(['exec', 'agent', '--', 'sh', '-c', script])).trim()
+  }
+
+  /** Signals a pod's processes of that name, all at the same time; when, in this machine's time. */
+  async signal(pod: string, names: readonly ('java' | 'node')[], signal: Signal): Promise<number> {
+    const script = `${find(pod, names)}
+      [ -n "$pids" ] || { echo none >&2; exit 1; }
+      date +%s%N; kill -${signal} $pids`
+    return this.here(Number((await this.shell(script)).split('\n')[0]) / 1e6)
+  }
+
+  /** Resident memory of the pod's process, in KiB. */
+  async residentKiB(pod: string, name: 'java' | 'node'): Promise<number> {
+    const script = `${find(pod, [name])}
+      for p in $pids; do sed -n 's/^VmRSS:[^0-9]*\\([0-9]*\\).*/\\1/p' /proc/$p/status; done`
+    return Number(await until('a process', 20_000, async () => (await this.shell(script)).split('\n')[0] || undefined))
+  }
+}
+
+/** Every container has HOSTNAME, the pod's name, in its environment. */
+const find = (pod: string, names: readonly string[]): string => `pids=
+  for d in /proc/[0-9]*; do
+    case "$(cat $d/comm 2>/dev/null)" in ${names.map(name => (name === 'node' ? 'node|MainThread' : name)).join('|')}) ;; *) continue ;; esac
+    tr '\\0' '\\n' < $d/environ 2>/dev/null | grep -qx 'HOSTNAME=${pod}' && pids="$pids \${d#/proc/}"
+  done`
