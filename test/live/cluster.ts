@@ -1,7 +1,7 @@
 // A real cluster, the one that KUBECONFIG names: namespaces that end with the test, objects, logs, and sights of the lock
 // with the time at which they came.
 import { spawn } from 'node:child_process'
-import { KubeConfig, Watch } from '@kubernetes/client-node'
+import { CoreV1Api, KubeConfig, Watch } from '@kubernetes/client-node'
 import type { ConfigMap } from '../../shared/lock.ts'
 import { lockOfConfigMap } from '../../shared/lock.ts'
 import { ANNOTATION_TOKEN, LOCK_SUFFIX } from '../../shared/names.ts'
@@ -58,6 +58,12 @@ export const until = async <T>(
   throw new Error(`${what}: not within ${timeoutMs} ms${last instanceof Error ? ` (${last.message})` : ''}`)
 }
 
+const kubeConfig = (): KubeConfig => {
+  const config = new KubeConfig()
+  config.loadFromDefault()
+  return config
+}
+
 export type Pod = {
   name: string
   uid: string
@@ -86,7 +92,7 @@ type PodObject = {
 
 export class Namespace {
   readonly name: string
-  #observers: LockObserver[] = []
+  #stoppers: (() => void)[] = []
 
   private constructor(name: string) {
     this.name = name
@@ -101,7 +107,7 @@ export class Namespace {
   }
 
   async remove(): Promise<void> {
-    for (const observer of this.#observers) observer.stop()
+    for (const stop of this.#stoppers) stop()
     // Not waited for: the next test makes a namespace of its own.
     await kubectl(['-n', this.name, 'delete', 'pods', '--all', '--force', '--grace-period=0', '--wait=false']).catch(
       () => '',
@@ -138,14 +144,37 @@ export class Namespace {
   }
 
   /** Log lines with the node's own time of writing, as the container runtime noted it. */
-  async logs(pod: string, container: string, previous = false): Promise<{ atMs: number; line: string }[]> {
+  async logs(pod: string, container: string, previous = false): Promise<LogLine[]> {
     const args = ['logs', pod, '-c', container, '--timestamps', ...(previous ? ['--previous'] : [])]
     const text = await this.kubectl(args).catch(() => '')
-    return text.split('\n').flatMap(line => {
-      const space = line.indexOf(' ')
-      const atMs = epochMs(line.slice(0, space))
-      return Number.isFinite(atMs) ? [{ atMs, line: line.slice(space + 1) }] : []
-    })
+    return text.split('\n').flatMap(line => logLine(line) ?? [])
+  }
+
+  /** Lines from now on and of the last half minute, as they are written: nothing is asked again and again meanwhile. */
+  follow(pod: string, container: string): LogFollower {
+    const follower = new LogFollower([
+      '-n',
+      this.name,
+      'logs',
+      '-f',
+      '--timestamps',
+      '--since=30s',
+      pod,
+      '-c',
+      container,
+    ])
+    this.#stoppers.push(() => follower.stop())
+    return follower
+  }
+
+  /** Deletes a pod as `kubectl delete pod` does, without kubectl's own start in the time; when the request was sent. */
+  async deletePod(name: string): Promise<number> {
+    const api = kubeConfig().makeApiClient(CoreV1Api)
+    // The first request loads what the second needs.
+    await api.readNamespacedPod({ name, namespace: this.name })
+    const atMs = nowMs()
+    await api.deleteNamespacedPod({ name, namespace: this.name })
+    return atMs
   }
 
   async configMap(name: string): Promise<ConfigMap | undefined> {
@@ -155,7 +184,7 @@ export class Namespace {
 
   observe(clusterId: string): LockObserver {
     const observer = new LockObserver(this.name, `${clusterId}${LOCK_SUFFIX}`)
-    this.#observers.push(observer)
+    this.#stoppers.push(() => observer.stop())
     return observer
   }
 }
@@ -164,6 +193,38 @@ export class Namespace {
 export const epochMs = (time: string): number => {
   const match = /^(.+?)(\.\d+)?(Z|[+-]\d\d:\d\d)$/.exec(time)
   return match === null ? Number.NaN : Date.parse(`${match[1]}${match[3]}`) + Number(match[2] ?? 0) * 1000
+}
+
+export type LogLine = { atMs: number; line: string }
+
+const logLine = (text: string): LogLine | undefined => {
+  const space = text.indexOf(' ')
+  const atMs = epochMs(text.slice(0, space))
+  return Number.isFinite(atMs) ? { atMs, line: text.slice(space + 1) } : undefined
+}
+
+/** A container's log as it grows, until the container or the follower ends. */
+export class LogFollower {
+  readonly lines: LogLine[] = []
+  #child: ReturnType<typeof spawn>
+
+  constructor(args: readonly string[]) {
+    let rest = ''
+    this.#child = spawn('kubectl', args, { stdio: ['ignore', 'pipe', 'ignore'] })
+    this.#child.on('error', () => {})
+    this.#child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
+      const parts = (rest + chunk).split('\n')
+      rest = parts.pop() ?? ''
+      for (const part of parts) {
+        const line = logLine(part)
+        if (line !== undefined) this.lines.push(line)
+      }
+    })
+  }
+
+  stop(): void {
+    this.#child.kill('SIGKILL')
+  }
 }
 
 export type LockSight = { atMs: number; holder: string; token: number; renewTime: string; object: ConfigMap }
@@ -183,8 +244,7 @@ export class LockObserver {
   }
 
   async #follow(path: string): Promise<void> {
-    const config = new KubeConfig()
-    config.loadFromDefault()
+    const config = kubeConfig()
     while (!this.#stopped) {
       await new Promise<void>(resolve => {
         new Watch(config)

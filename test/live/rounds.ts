@@ -41,7 +41,12 @@ export const playRound = async (
   await cluster.checkpoints(old, jobId, completedBefore + 2)
   const faultMs =
     fault === 'crash' ? await agent.signal(old.name, ['java'], 'KILL') : await deletePod(cluster, old.name)
-  const lock = await observer.first('the lock names another', faultMs, ROUND_TIMEOUT_MS, sight => sight.holder !== '' && sight.holder !== before)
+  const lock = await observer.first(
+    'the lock names another',
+    faultMs,
+    ROUND_TIMEOUT_MS,
+    sight => sight.holder !== '' && sight.holder !== before,
+  )
   const here = (nodeMs: number): number => agent.here(nodeMs)
   const grantedMs = await cluster.granted(standby.name, faultMs, here, ROUND_TIMEOUT_MS)
   const runningMs = await cluster.running(standby, jobId, ROUND_TIMEOUT_MS)

@@ -1,0 +1,337 @@
+// One process of Flink as the ConfigMap API sees it: a JobManager's HA client (elector, leader keys, job store, informer)
+// or a TaskManager's (informer alone). Sends the requests that flink-dist was recorded to send, and nothing else.
+import { randomUUID } from 'node:crypto'
+import type { Dialect, FlinkEvent, FlinkEventBody, Periods } from './flink-dialect.ts'
+import { DIALECTS, defaultPeriods, stamped } from './flink-dialect.ts'
+import { Elector } from './flink-elector.ts'
+import { FlinkHttp } from './flink-http.ts'
+import { Informer } from './flink-informer.ts'
+import { JobStore } from './flink-jobs.ts'
+import type { ConfigMap } from './flink-records.ts'
+import { leaderKey, lockName, readLeaderValue, showsLeadership } from './flink-records.ts'
+import { HaStore } from './flink-store.ts'
+import { Timers } from './flink-timers.ts'
+
+export type { Dialect, FlinkEvent, Periods } from './flink-dialect.ts'
+
+export type FlinkTaskManagerOptions = Partial<Periods> & {
+  /** Base URL of the API, such as http://127.0.0.1:4040. */
+  master: string
+  clusterId: string
+  namespace: string
+  dialect: Dialect
+  /** Sent as `Authorization: Bearer`, as Flink does when a service account is mounted. */
+  token?: string
+  random?: () => number
+  onEvent?: (event: FlinkEvent) => void
+}
+
+export type FlinkClientOptions = FlinkTaskManagerOptions & {
+  /** The lock identity; Flink draws a new one for every process. */
+  identity?: string
+  /** host:port of the RPC addresses in the leader keys. */
+  rpcAddress: string
+  restPort?: number
+  /** A stopping leader takes the lock back after releasing it. Without effect in 1.17, which does not release. */
+  reacquiresOnClose?: boolean
+  /** Milliseconds since the epoch: Flink judges expiry by it. */
+  wallNow?: () => number
+}
+
+/** What both kinds of process have: sockets, informer, and the leaders it has seen. */
+class FlinkProcess {
+  protected readonly rules
+  protected readonly periods: Periods
+  protected readonly http: FlinkHttp
+  protected readonly timers = new Timers()
+  protected readonly random: () => number
+  readonly #informer: Informer
+  readonly #seen = new Map<string, string>()
+  readonly #lock: string
+  readonly #onEvent: (event: FlinkEvent) => void
+  #started = false
+
+  constructor(options: FlinkTaskManagerOptions) {
+    const { master, clusterId, namespace, dialect, token } = options
+    this.rules = DIALECTS[dialect]
+    this.periods = { ...defaultPeriods(dialect), ...options }
+    this.random = options.random ?? Math.random
+    this.#onEvent = options.onEvent ?? (() => {})
+    this.#lock = lockName(clusterId)
+    const { rules, periods, timers, random } = this
+    const emit = (event: FlinkEventBody): void => this.emit(event)
+    this.http = new FlinkHttp({
+      master,
+      namespace,
+      rules,
+      periods,
+      timers,
+      token,
+      onRefused: (status, method, path) => emit({ type: 'refused', status, method, path }),
+    })
+    this.#informer = new Informer({
+      http: this.http,
+      clusterId,
+      rules,
+      periods,
+      timers,
+      random,
+      emit,
+      onObject: (change, configMap) => {
+        if (configMap.metadata.name !== this.#lock) return
+        if (change !== 'deleted') this.#noteLeaders(configMap)
+        this.onLock(change, configMap)
+      },
+    })
+  }
+
+  /** False when the first LIST failed: Flink's process ends with code 1 then, and says so in a 'fatal' event. */
+  async start(): Promise<boolean> {
+    if (this.#started) throw new Error('a Flink process starts once')
+    this.#started = true
+    if (await this.#informer.start()) return true
+    this.emit({ type: 'fatal', why: 'the first LIST failed', exitCode: 1 })
+    return false
+  }
+
+  /** As SIGKILL: all sockets at once, nothing after that. */
+  kill(): void {
+    this.timers.end()
+    this.#informer.close()
+    this.http.end()
+  }
+
+  protected emit(event: FlinkEventBody): void {
+    if (!this.timers.ended) this.#onEvent(stamped(event))
+  }
+
+  protected onLock(_change: 'added' | 'modified' | 'deleted', _configMap: ConfigMap): void {}
+
+  #noteLeaders(configMap: ConfigMap): void {
+    const data = configMap.data ?? {}
+    const prefix = leaderKey('')
+    for (const [key, value] of Object.entries(data)) {
+      if (!key.startsWith(prefix) || this.#seen.get(key) === value) continue
+      this.#seen.set(key, value)
+      const leader = readLeaderValue(value)
+      const component = key.slice(prefix.length)
+      this.emit({
+        type: 'leader-seen',
+        component,
+        session: leader?.session ?? null,
+        address: leader?.address ?? null,
+      })
+    }
+    for (const key of [...this.#seen.keys()]) {
+      if (data[key] !== undefined) continue
+      this.#seen.delete(key)
+      this.emit({ type: 'leader-seen', component: key.slice(prefix.length), session: null, address: null })
+    }
+  }
+}
+
+/** LIST and WATCH, and nothing else, ever. */
+export class FlinkTaskManagerClient extends FlinkProcess {
+  /** A stopping TaskManager sends nothing more than a dying one. */
+  async close(): Promise<void> {
+    this.kill()
+  }
+}
+
+type Term = { session: string; ended: boolean }
+
+export class FlinkClient extends FlinkProcess {
+  readonly identity: string
+  readonly #options: FlinkClientOptions
+  readonly #elector: Elector
+  readonly #store: HaStore
+  readonly #jobs: JobStore
+  /** Leader keys that we have confirmed in this term; the informer repairs them. */
+  readonly #confirmed = new Map<string, string>()
+  #term: Term | undefined
+  #operations: Promise<void> = Promise.resolve()
+  #closing = false
+  #rpcIds = 0
+
+  constructor(options: FlinkClientOptions) {
+    super(options)
+    const { clusterId, namespace } = options
+    const { http, rules, periods, random } = this
+    this.#options = options
+    this.identity = options.identity ?? randomUUID()
+    const { identity } = this
+    const emit = (event: FlinkEventBody): void => this.emit(event)
+    this.#store = new HaStore({ http, clusterId, namespace, identity, rules })
+    this.#jobs = new JobStore(this.#store, rules.planPrefix, emit)
+    this.#elector = new Elector({
+      http,
+      clusterId,
+      namespace,
+      identity,
+      rules,
+      periods,
+      random,
+      wallNow: options.wallNow ?? (() => performance.timeOrigin + performance.now()),
+      reacquiresOnClose: options.reacquiresOnClose ?? true,
+      emit,
+      onGranted: () => this.#granted(),
+      onRevoked: () => this.#revoked(),
+    })
+  }
+
+  /** The session id of the present term, or undefined. */
+  get session(): string | undefined {
+    return this.#term?.session
+  }
+
+  /** Jobs started or recovered by this process and not cancelled. */
+  get jobIds(): string[] {
+    return this.#jobs.ids
+  }
+
+  override async start(): Promise<boolean> {
+    const started = await super.start()
+    if (started) this.#elector.start()
+    return started
+  }
+
+  /** Submits a job: plan pointer, job ConfigMap, leader key of its JobMaster. False when that was refused. */
+  async startJob(jobId: string): Promise<boolean> {
+    const term = this.#term
+    if (term === undefined || !(await this.#jobs.storePlan(jobId))) return false
+    if ((await this.#jobs.open(jobId)) === undefined) return false
+    await this.#store.read(this.#store.lock)
+    return this.#confirm(term, `job-${jobId}`, this.#rpcUrl('jobmanager'))
+  }
+
+  /** Completes a checkpoint and returns its id; undefined when a write failed. Not stopped by a lost leadership. */
+  checkpoint(jobId: string): Promise<number | undefined> {
+    return this.#jobs.checkpoint(jobId)
+  }
+
+  async cancelJob(jobId: string): Promise<void> {
+    this.#confirmed.delete(`job-${jobId}`)
+    await this.#jobs.cancel(jobId)
+  }
+
+  /** As SIGTERM: leader keys removed one by one, elector stopped, sockets closed. */
+  async close(): Promise<void> {
+    if (this.#closing) return
+    this.#closing = true
+    if (this.#term !== undefined) this.#term.ended = true
+    this.#term = undefined
+    await this.#operations
+    const components = [...this.#confirmed.keys()].reverse()
+    this.#confirmed.clear()
+    for (const component of components) {
+      if (!this.rules.renewsByPut) await this.#store.read(this.#store.lock)
+      await this.#store.update(this.#store.lock, data => {
+        delete data[leaderKey(component)]
+        return true
+      })
+    }
+    await this.#elector.stop()
+    this.kill()
+  }
+
+  override kill(): void {
+    this.#closing = true
+    if (this.#term !== undefined) this.#term.ended = true
+    this.#term = undefined
+    this.#elector.kill()
+    super.kill()
+  }
+
+  #granted(): void {
+    if (this.#closing) return
+    const term: Term = { session: randomUUID(), ended: false }
+    this.#term = term
+    this.#confirmed.clear()
+    this.emit({ type: 'granted', session: term.session })
+    this.#enqueue(term, () => this.#lead(term))
+  }
+
+  #revoked(): void {
+    if (this.#term === undefined) return
+    const { session } = this.#term
+    this.#term.ended = true
+    this.#term = undefined
+    this.#confirmed.clear()
+    this.emit({ type: 'revoked', session })
+  }
+
+  /** Flink's election service works on one thread: one operation after the other. */
+  #enqueue(term: Term, operation: () => Promise<void>): void {
+    this.#operations = this.#operations.then(() => (term.ended || this.#closing ? undefined : operation()))
+  }
+
+  async #lead(term: Term): Promise<void> {
+    const host = this.#options.rpcAddress.replace(/:\d+$/, '')
+    const id = ++this.#rpcIds
+    await this.#confirm(term, 'restserver', `http://${host}:${this.#options.restPort ?? 8081}`)
+    await this.#confirm(term, 'resourcemanager', this.#rpcUrl('resourcemanager', id))
+    const recovered = await this.#recoverJobs(term)
+    if (recovered === undefined) return
+    await this.#confirm(term, 'dispatcher', this.#rpcUrl('dispatcher', id))
+    for (const jobId of recovered) {
+      if (term.ended) return
+      await this.#confirm(term, `job-${jobId}`, this.#rpcUrl('jobmanager'))
+    }
+    if (!term.ended) this.emit({ type: 'leading', session: term.session, jobs: recovered })
+  }
+
+  /** Undefined when the term ended, or when the store could not be read: that ends Flink's process. */
+  async #recoverJobs(term: Term): Promise<string[] | undefined> {
+    const planned = await this.#jobs.plans()
+    const jobIds = planned === 'failed' ? [] : planned
+    let ok = planned !== 'failed'
+    for (const jobId of jobIds) ok = ok && !term.ended && (await this.#jobs.recover(jobId))
+    if (term.ended) return undefined
+    if (ok) return jobIds
+    this.#fatal('jobs could not be recovered from the HA store')
+    return undefined
+  }
+
+  /** hasLeadership, then the key. Confirmed before it is written: an informer event in between writes it again. */
+  async #confirm(term: Term, component: string, address: string): Promise<boolean> {
+    if (term.ended) return false
+    this.#confirmed.set(component, `${term.session},${address}`)
+    const leadership = await this.#store.leadership()
+    if (leadership === 'missing') this.#fatal('the lock does not exist')
+    if (leadership !== 'yes' || term.ended) return false
+    return this.#publish(term, component)
+  }
+
+  async #publish(term: Term, component: string): Promise<boolean> {
+    const value = this.#confirmed.get(component)
+    if (value === undefined || term.ended) return false
+    const written = await this.#store.update(this.#store.lock, data => {
+      data[leaderKey(component)] = value
+      return true
+    })
+    if (written === 'written') this.emit({ type: 'published', component })
+    return written === 'written'
+  }
+
+  protected override onLock(change: 'added' | 'modified' | 'deleted', configMap: ConfigMap): void {
+    // Only the lock that names this process concerns it; a standby does not mind that the lock goes.
+    if (this.#closing || !showsLeadership(configMap, this.identity)) return
+    if (change === 'deleted') this.#fatal('the lock was deleted')
+    const term = this.#term
+    if (change !== 'modified' || term === undefined) return
+    for (const [component, value] of this.#confirmed) {
+      if (configMap.data?.[leaderKey(component)] === value) continue
+      this.#enqueue(term, async () => {
+        await this.#publish(term, component)
+      })
+    }
+  }
+
+  #fatal(why: string): void {
+    if (!this.#closing) this.emit({ type: 'fatal', why, exitCode: 2 })
+  }
+
+  #rpcUrl(endpoint: string, id = ++this.#rpcIds): string {
+    return `${this.rules.rpcScheme}://flink@${this.#options.rpcAddress}/user/rpc/${endpoint}_${id}`
+  }
+}
