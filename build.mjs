@@ -5,7 +5,7 @@ import { build } from 'esbuild'
 
 rmSync('dist', { recursive: true, force: true })
 const result = await build({
-  entryPoints: { 'flink-ha': 'cli/main.ts' },
+  entryPoints: { 'flink-ha': 'cli/main.ts', 'flink-jobmanager': 'test/world/flink-jobmanager.ts' },
   outdir: 'dist',
   outExtension: { '.js': '.mjs' },
   bundle: true,

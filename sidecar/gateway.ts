@@ -45,7 +45,7 @@ export class Gateway {
   #claim: Claim | undefined
   /** The term in which this JVM claimed: without one, nothing that it sends belongs to our term. */
   #claimedToken: number | undefined
-  /** Whether the JVM was last told, or may still believe, that it leads: then it is told the truth at once. */
+  /** Whether the JVM was last told, or may still believe (of an earlier sidecar), that it leads: then it is told at once. */
   #believes = true
   #held = new Set<() => void>()
   /** 1.17 selects by label, has no retries, and must not be answered 503. */
@@ -130,7 +130,6 @@ export class Gateway {
 
   #changed(): void {
     const { candidate } = this.#options
-    if (candidate.jvm.identity === '' && candidate.jvm.phase === 'absent') this.#believes = true
     if (candidate.leading()) {
       for (const release of [...this.#held]) release()
       // A term that is gone on with after a restart was claimed before it.
@@ -187,7 +186,11 @@ export class Gateway {
       this.watchers.add(response, route.query, scope)
       return
     }
-    if (isFlink) candidate.jvmEvent({ type: 'listed' })
+    if (isFlink) {
+      candidate.jvmEvent({ type: 'listed' })
+      // It just started: there is nothing that it could believe.
+      if (candidate.jvm.expected === '') this.#believes = false
+    }
     const object = this.#shown(scope)
     const metadata = { resourceVersion: candidate.cached?.version ?? '' }
     const items = object === undefined ? [] : [object]

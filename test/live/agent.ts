@@ -61,6 +61,11 @@ export class Agent {
     return nodeMs - this.#offsetMs
   }
 
+  /** The node's time for a time of this machine's. */
+  there(hereMs: number): number {
+    return hereMs + this.#offsetMs
+  }
+
   async shell(script: string): Promise<string> {
     return (await this.#namespace.kubectl(['exec', 'agent', '--', 'sh', '-c', script])).trim()
   }

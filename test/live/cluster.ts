@@ -108,11 +108,17 @@ export class Namespace {
 
   async remove(): Promise<void> {
     for (const stop of this.#stoppers) stop()
+    await this.removePods()
     // Not waited for: the next test makes a namespace of its own.
-    await kubectl(['-n', this.name, 'delete', 'pods', '--all', '--force', '--grace-period=0', '--wait=false']).catch(
-      () => '',
-    )
     await kubectl(['delete', 'namespace', this.name, '--wait=false']).catch(() => '')
+  }
+
+  /** Ends Flink's pods, and what would make new ones, without grace. */
+  async removePods(): Promise<void> {
+    await this.kubectl(['delete', 'deployments', '--all', '--cascade=orphan']).catch(() => '')
+    await this.kubectl(['delete', 'replicasets', '--all', '--cascade=orphan']).catch(() => '')
+    const now = ['--force', '--grace-period=0', '--wait=false']
+    await this.kubectl(['delete', 'pods', '-l', 'app=flink', ...now]).catch(() => '')
   }
 
   kubectl(args: readonly string[], input = '', timeoutMs = 120_000): Promise<string> {
@@ -125,7 +131,8 @@ export class Namespace {
   }
 
   async pods(selector: string): Promise<Pod[]> {
-    const text = await this.kubectl(['get', 'pods', '-l', selector, '-o', 'json'])
+    const chosen = selector === '' ? [] : ['-l', selector]
+    const text = await this.kubectl(['get', 'pods', ...chosen, '-o', 'json'])
     return (JSON.parse(text) as { items: PodObject[] }).items.map(raw => ({
       name: raw.metadata.name,
       uid: raw.metadata.uid,

@@ -1,23 +1,30 @@
 // One round of a fault against a running cluster, and everything that is measured of it. The tests assert on it, the
 // benchmark tells it.
+import { ANNOTATION_LEADER } from '../../shared/names.ts'
+import { parseRecord } from '../../shared/record.ts'
 import type { Agent } from './agent.ts'
-import { type LockObserver, nowMs, until } from './cluster.ts'
-import { COMPLETED, type FlinkCluster, RESTORING, rest } from './flink.ts'
+import { epochMs, type LockObserver, type LogLine, sleep, until } from './cluster.ts'
+import { COMPLETED, type FlinkCluster, GRANTED, RESTORING } from './flink.ts'
 
-export type Fault = 'crash' | 'graceful'
+/** SIGKILL of the leading JVM; deletion of its pod; SIGKILL of everything in it. */
+export type Fault = 'crash' | 'graceful' | 'crash-pod'
 
 export type Sample = {
   fault: Fault
-  /** Milliseconds from the fault. */
+  /** All in milliseconds from the fault: the lock was seen to name the standby; */
   lockMs: number
+  /** the standby's record says that it acquired the lock, by the node's clock; */
+  acquiredMs: number
+  /** the standby's Flink logged that it was granted leadership; */
   grantedMs: number
+  /** all tasks of the job were seen RUNNING under the new leader. */
   runningMs: number
-  /** Last checkpoint that was completed before the fault, as the old leader logged; the one that was restored. */
+  /** The last checkpoint that the old leader logged as completed, and the one that the new leader restored. */
   completed: number
   restored: number
 }
 
-const ROUND_TIMEOUT_MS = 120_000
+const ROUND_TIMEOUT_MS = 180_000
 
 export const playRound = async (
   cluster: FlinkCluster,
@@ -26,66 +33,52 @@ export const playRound = async (
   jobId: string,
   fault: Fault,
 ): Promise<Sample> => {
+  const { namespace } = cluster
   const old = await cluster.leader()
   const standby = await cluster.standby(old)
   await cluster.running(old, jobId, ROUND_TIMEOUT_MS)
-  await until('the standby’s REST endpoint', 60_000, async () => {
-    await rest(cluster.namespace, standby, '/overview').catch(error => {
-      // Without a leader's view it may answer 503, but it answers.
-      if ((error as NodeJS.ErrnoException).code === 'ECONNREFUSED') throw error
-    })
-    return true
-  })
+  await cluster.checkpoints(old, jobId, 2)
   const before = observer.holder
-  const completedBefore = (await cluster.job(old, jobId)).completed
-  await cluster.checkpoints(old, jobId, completedBefore + 2)
-  const faultMs =
-    fault === 'crash' ? await agent.signal(old.name, ['java'], 'KILL') : await deletePod(cluster, old.name)
-  const lock = await observer.first(
-    'the lock names another',
-    faultMs,
-    ROUND_TIMEOUT_MS,
-    sight => sight.holder !== '' && sight.holder !== before,
-  )
-  const here = (nodeMs: number): number => agent.here(nodeMs)
-  const grantedMs = await cluster.granted(standby.name, faultMs, here, ROUND_TIMEOUT_MS)
-  const runningMs = await cluster.running(standby, jobId, ROUND_TIMEOUT_MS)
-  const { completed, restored } = await checkpointsAround(cluster, old.name, standby.name, fault, faultMs, here)
+  const oldLog = namespace.follow(old.name, 'jobmanager')
+  const newLog = namespace.follow(standby.name, 'jobmanager')
+  // Faults come at any phase of the lease and of the checkpoints, and find the log followers at rest.
+  await sleep(1_000 + Math.random() * 5_000)
+
+  const faultMs = await strike(cluster, agent, fault, old.name)
+  const [lock, runningMs] = await Promise.all([
+    observer.first('the lock names another', faultMs, ROUND_TIMEOUT_MS, s => s.holder !== '' && s.holder !== before),
+    cluster.running(standby, jobId, ROUND_TIMEOUT_MS, agent.there(faultMs)),
+  ])
+  const after = ({ atMs }: LogLine): boolean => agent.here(atMs) >= faultMs
+  const seen = (pattern: RegExp): Promise<LogLine> =>
+    until(`${standby.name} to log ${pattern}`, 10_000, () => newLog.lines.find(l => after(l) && pattern.test(l.line)))
+  const granted = await seen(GRANTED)
+  const restored = Number(RESTORING.exec((await seen(RESTORING)).line)?.[1])
+  const completed = Math.max(0, ...oldLog.lines.flatMap(({ line }) => COMPLETED.exec(line)?.[1] ?? []).map(Number))
+  oldLog.stop()
+  newLog.stop()
+  const record = parseRecord(lock.object.metadata.annotations?.[ANNOTATION_LEADER])
+  // The kubelet makes a container that was killed again and again wait for minutes: the next round gets a new pod.
+  if (fault !== 'graceful') await namespace.deletePod(old.name)
   return {
     fault,
     lockMs: lock.atMs - faultMs,
-    grantedMs: grantedMs - faultMs,
+    acquiredMs: agent.here(epochMs(record?.acquireTime ?? '')) - faultMs,
+    grantedMs: agent.here(granted.atMs) - faultMs,
     runningMs: runningMs - faultMs,
     completed,
     restored,
   }
 }
 
-const deletePod = async (cluster: FlinkCluster, name: string): Promise<number> => {
-  // The old leader's log is gone with its pod: what it completed has to be read before.
-  const atMs = nowMs()
-  await cluster.namespace.kubectl(['delete', 'pod', name, '--wait=false'])
-  return atMs
+const strike = async (cluster: FlinkCluster, agent: Agent, fault: Fault, pod: string): Promise<number> => {
+  if (fault === 'graceful') return await cluster.namespace.deletePod(pod)
+  return await agent.signal(pod, fault === 'crash' ? ['java'] : ['java', 'node'], 'KILL')
 }
 
-const checkpointsAround = async (
-  cluster: FlinkCluster,
-  old: string,
-  standby: string,
-  fault: Fault,
-  faultMs: number,
-  here: (nodeMs: number) => number,
-): Promise<{ completed: number; restored: number }> => {
-  const restored = await until('the restored checkpoint in the log', 60_000, async () => {
-    const lines = (await cluster.namespace.logs(standby, 'jobmanager')).filter(({ atMs }) => here(atMs) >= faultMs)
-    return lines.flatMap(({ line }) => RESTORING.exec(line)?.[1] ?? []).at(0)
-  })
-  // After a crash the container restarts: the old log is the previous one, or still the present one. After a deletion the
-  // pod's log may be gone; the ConfigMap's history then is the witness (see the observer).
-  const lines = [
-    ...(await cluster.namespace.logs(old, 'jobmanager', true)),
-    ...(await cluster.namespace.logs(old, 'jobmanager')),
-  ].filter(({ atMs }) => fault === 'graceful' || here(atMs) <= faultMs)
-  const ids = lines.flatMap(({ line }) => COMPLETED.exec(line)?.[1] ?? []).map(Number)
-  return { completed: ids.length === 0 ? Number.NaN : Math.max(...ids), restored: Number(restored) }
-}
+/** A sample in a line. */
+export const describe = (sample: Sample): string =>
+  `${sample.fault}: lock ${ms(sample.lockMs)}, granted ${ms(sample.grantedMs)}, running ${ms(sample.runningMs)} ms; ` +
+  `checkpoint ${sample.restored} restored, ${sample.completed} completed`
+
+const ms = (value: number): string => value.toFixed(0)

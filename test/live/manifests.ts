@@ -1,0 +1,206 @@
+// The objects of a session cluster as Flink's documentation describes it: two JobManagers, one TaskManager, high
+// availability by ConfigMaps. `builtin` is that and no more; `flink-ha` is the same with one more variable and one more
+// container.
+import packageJson from '../../package.json' with { type: 'json' }
+import { CONTAINER_SIDECAR, ENV_KUBERNETES_MASTER, LABEL_CLUSTER, PORT_LOCAL, PORT_POD } from '../../shared/names.ts'
+
+export type Mode = 'builtin' | 'flink-ha'
+export type Setup = {
+  mode: Mode
+  /** Flink's version: the image `docker.io/library/flink:<version>` has to be on the node. */
+  flink: string
+  profile?: string
+  /** Where the sidecars find the API server, if not where every pod does. */
+  apiServer?: string
+  /** null: none. */
+  checkpointSeconds?: number | null
+}
+
+export const CLUSTER_ID = 'ticker'
+export const IMAGE = process.env['FLINK_HA_IMAGE'] ?? `docker.io/flink-ha/flink-ha:${packageJson.version}`
+export const flinkImage = (version: string): string => `docker.io/library/flink:${version}`
+const ACCOUNT = 'flink'
+const TOKEN_PATH = '/var/run/secrets/kubernetes.io/serviceaccount'
+
+const properties = (namespace: string, setup: Setup): string =>
+  [
+    `kubernetes.cluster-id: ${CLUSTER_ID}`,
+    `kubernetes.namespace: ${namespace}`,
+    'high-availability.type: kubernetes',
+    'high-availability.storageDir: file:///flink-data/ha',
+    ...(setup.checkpointSeconds === null ? [] : [`execution.checkpointing.interval: ${setup.checkpointSeconds ?? 2}s`]),
+    'execution.checkpointing.dir: file:///flink-data/checkpoints',
+    'state.checkpoints.dir: file:///flink-data/checkpoints',
+    'restart-strategy.type: fixed-delay',
+    'restart-strategy.fixed-delay.attempts: 1000000',
+    'restart-strategy.fixed-delay.delay: 100ms',
+    'jobmanager.memory.process.size: 900m',
+    'taskmanager.memory.process.size: 1024m',
+    'taskmanager.numberOfTaskSlots: 2',
+    '',
+  ].join('\n')
+
+const podIp = { name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } }
+const field = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } })
+
+export const storagePath = (namespace: string): string => `/tmp/flink-ha-live/${namespace}`
+
+const storage = (namespace: string) => ({
+  name: 'flink-data',
+  hostPath: { path: storagePath(namespace), type: 'DirectoryOrCreate' },
+})
+
+/** The sidecar as the webhook will inject it. */
+export const sidecarContainer = (setup: Setup) => ({
+  name: CONTAINER_SIDECAR,
+  image: IMAGE,
+  imagePullPolicy: 'IfNotPresent',
+  restartPolicy: 'Always',
+  args: ['sidecar'],
+  env: [
+    field('FLINK_HA_NAMESPACE', 'metadata.namespace'),
+    field('FLINK_HA_POD_NAME', 'metadata.name'),
+    field('FLINK_HA_POD_UID', 'metadata.uid'),
+    { name: 'FLINK_HA_CLUSTER_ID', value: CLUSTER_ID },
+    ...(setup.profile === undefined ? [] : [{ name: 'FLINK_HA_PROFILE', value: setup.profile }]),
+    ...(setup.apiServer === undefined
+      ? []
+      : [
+          { name: 'FLINK_HA_API_SERVER', value: setup.apiServer },
+          { name: 'FLINK_HA_TOKEN_FILE', value: `${TOKEN_PATH}/token` },
+        ]),
+  ],
+  ports: [{ name: 'flink-ha', containerPort: PORT_POD }],
+  startupProbe: { httpGet: { path: '/readyz', port: PORT_POD }, periodSeconds: 1, failureThreshold: 60 },
+  livenessProbe: { httpGet: { path: '/healthz', port: PORT_POD }, periodSeconds: 10, failureThreshold: 3 },
+  // Runs as soon as the pod is deleted: the term goes on while the JVM takes its time to end.
+  lifecycle: { preStop: { exec: { command: ['/bin/sh', '-c', 'kill -USR2 1'] } } },
+  resources: { requests: { cpu: '20m', memory: '64Mi' }, limits: { memory: '128Mi' } },
+  volumeMounts: [{ name: 'flink-ha-token', mountPath: TOKEN_PATH, readOnly: true }],
+  securityContext: {
+    runAsNonRoot: true,
+    readOnlyRootFilesystem: true,
+    allowPrivilegeEscalation: false,
+    capabilities: { drop: ['ALL'] },
+    seccompProfile: { type: 'RuntimeDefault' },
+  },
+})
+
+const tokenVolume = {
+  name: 'flink-ha-token',
+  projected: {
+    sources: [
+      { serviceAccountToken: { path: 'token', expirationSeconds: 3607 } },
+      { configMap: { name: 'kube-root-ca.crt', items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
+    ],
+  },
+}
+
+export const jobManagers = (namespace: string, node: string, setup: Setup) => {
+  const ours = setup.mode === 'flink-ha'
+  const env = [podIp, { name: 'FLINK_PROPERTIES', value: properties(namespace, setup) }]
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'jobmanager' },
+    spec: {
+      replicas: 2,
+      selector: { matchLabels: { app: 'flink', component: 'jobmanager' } },
+      template: {
+        metadata: {
+          labels: { app: 'flink', component: 'jobmanager', ...(ours && { [LABEL_CLUSTER]: CLUSTER_ID }) },
+        },
+        spec: {
+          nodeName: node,
+          serviceAccountName: ACCOUNT,
+          ...(ours && { automountServiceAccountToken: false, initContainers: [sidecarContainer(setup)] }),
+          containers: [
+            {
+              name: 'jobmanager',
+              image: flinkImage(setup.flink),
+              imagePullPolicy: 'IfNotPresent',
+              args: ['jobmanager', '$(POD_IP)'],
+              env: ours ? [...env, { name: ENV_KUBERNETES_MASTER, value: `http://127.0.0.1:${PORT_LOCAL}` }] : env,
+              ports: [{ containerPort: 6123 }, { containerPort: 6124 }, { containerPort: 8081 }],
+              volumeMounts: [{ name: 'flink-data', mountPath: '/flink-data' }],
+            },
+          ],
+          volumes: [storage(namespace), ...(ours ? [tokenVolume] : [])],
+        },
+      },
+    },
+  }
+}
+
+export const taskManager = (namespace: string, node: string, setup: Setup) => {
+  const ours = setup.mode === 'flink-ha'
+  const env = [
+    podIp,
+    { name: 'FLINK_PROPERTIES', value: `${properties(namespace, setup)}taskmanager.host: $(POD_IP)\n` },
+  ]
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'taskmanager' },
+    spec: {
+      replicas: 1,
+      selector: { matchLabels: { app: 'flink', component: 'taskmanager' } },
+      template: {
+        metadata: { labels: { app: 'flink', component: 'taskmanager' } },
+        spec: {
+          nodeName: node,
+          terminationGracePeriodSeconds: 1,
+          ...(ours ? { automountServiceAccountToken: false } : { serviceAccountName: ACCOUNT }),
+          containers: [
+            {
+              name: 'taskmanager',
+              image: flinkImage(setup.flink),
+              imagePullPolicy: 'IfNotPresent',
+              args: ['taskmanager'],
+              env: ours ? [...env, { name: ENV_KUBERNETES_MASTER, value: `http://jobmanager-ha:${PORT_POD}` }] : env,
+              volumeMounts: [{ name: 'flink-data', mountPath: '/flink-data' }],
+            },
+          ],
+          volumes: [storage(namespace)],
+        },
+      },
+    },
+  }
+}
+
+/** The service account of the JobManagers, and what it may do. */
+export const access = [
+  { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: ACCOUNT } },
+  {
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'Role',
+    metadata: { name: ACCOUNT },
+    rules: [
+      {
+        apiGroups: [''],
+        resources: ['configmaps'],
+        verbs: ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete'],
+      },
+      { apiGroups: [''], resources: ['pods'], verbs: ['get', 'list', 'patch'] },
+    ],
+  },
+  {
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'RoleBinding',
+    metadata: { name: ACCOUNT },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: ACCOUNT },
+    subjects: [{ kind: 'ServiceAccount', name: ACCOUNT }],
+  },
+]
+
+/** Where TaskManagers find a sidecar to read from. */
+export const service = {
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: { name: 'jobmanager-ha' },
+  spec: {
+    selector: { app: 'flink', component: 'jobmanager' },
+    publishNotReadyAddresses: true,
+    ports: [{ name: 'flink-ha', port: PORT_POD }],
+  },
+}
