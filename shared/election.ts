@@ -37,13 +37,17 @@ export type Lock = {
   record: LeaderRecord | undefined
   /** Fencing token of the current or last term; 0 when there never was one. */
   token: number
-  /** Identity of the candidate that a vacant lock is meant for, or "". */
+  /** Identity of the candidate that the lock was handed to; "" when its holder took it himself. */
   successor: string
 }
 
+/** Who leads by this record: nobody while the lock is handed over and the successor has not taken it. */
+export const holderOf = (lock: Lock | undefined): string =>
+  lock?.record === undefined || lock.successor !== '' ? '' : lock.record.holder
+
 export type Write = {
   id: number
-  /** `create` makes a vacant lock; the others set the record on an existing one. */
+  /** `create` makes a vacant lock; `release` vacates it or hands it to a successor; the others set our record. */
   kind: 'create' | 'acquire' | 'renew' | 'release'
   /** Compare-and-set: the version that this write replaces; "" for `create`. */
   version: string
@@ -121,6 +125,8 @@ export type Election = {
 }
 
 const FIRST_BACKOFF_MS = 50
+/** Lease of a record that nobody has begun a term with: vacant, or handed to a successor. */
+const GIVEN_UP_LEASE_MS = 1_000
 
 export const makeElection = (me: string, t: Timings, spelling: DurationSpelling = 'number'): Election => {
   const initial: State = {
@@ -144,8 +150,6 @@ export const makeElection = (me: string, t: Timings, spelling: DurationSpelling 
   }
 
   const isMine = (lock: Lock | undefined): boolean => lock?.record?.holder === me
-  // A vacancy that was made for somebody else is his for one retry period.
-  const meantForOther = (lock: Lock): boolean => lock.successor !== '' && lock.successor !== me
   /** When a follower may write; Infinity while it may not. */
   const takeoverAtMs = (s: State): number => {
     const { lock } = s
@@ -154,7 +158,8 @@ export const makeElection = (me: string, t: Timings, spelling: DurationSpelling 
     // one, so both are waited for as long as our own lease, as a record is for as long as it states.
     if (!lock.exists || lock.record === undefined) return s.lockSinceMs + t.leaseMs
     if (lock.record.holder === me) return 0
-    if (lock.record.holder === '') return meantForOther(lock) ? s.lockSinceMs + t.retryMs : 0
+    if (lock.record.holder === '') return 0
+    // A lock that was handed over states a short lease: a successor that does not take it is overtaken soon.
     return s.lockSinceMs + lock.record.leaseMs
   }
   const validUntilMs = (s: State): number =>
@@ -289,13 +294,15 @@ export const makeElection = (me: string, t: Timings, spelling: DurationSpelling 
   const send = (s: State, kind: Write['kind'], lock: Lock, now: Now, actions: Action[]): State => {
     const vacant = kind === 'create' || kind === 'release'
     // A record that still names us after a restart is the same term: nobody can have led in between.
-    const sameTerm = kind === 'renew' || (kind === 'acquire' && isMine(lock) && s.resumable)
+    // What was handed to us is ours to begin, not to go on with.
+    const begun = isMine(lock) && lock.successor === ''
+    const sameTerm = kind === 'renew' || (kind === 'acquire' && begun && s.resumable)
     const token = vacant || sameTerm ? lock.token : nextToken(lock)
     const write: Write = {
       id: s.nextId,
       kind,
       version: lock.exists ? lock.version : '',
-      raw: recordText(lock, vacant, sameTerm, now),
+      raw: recordText(lock, kind, sameTerm, s.withdrawn?.successor ?? '', now),
       token,
       sentAtMs: now.monoMs,
       reason: kind === 'release' ? (s.withdrawn?.reason ?? '') : '',
@@ -310,17 +317,19 @@ export const makeElection = (me: string, t: Timings, spelling: DurationSpelling 
     return { ...s, write, data, unknown, nextId: s.nextId + 1, lastSentMs: now.monoMs }
   }
 
-  const recordText = (lock: Lock, vacant: boolean, sameTerm: boolean, now: Now): string => {
+  const recordText = (lock: Lock, kind: Write['kind'], sameTerm: boolean, successor: string, now: Now): string => {
     const old = lock.record
     const stamp = formatTime(now.wallUs)
+    const given = kind === 'create' || kind === 'release'
+    const holder = kind === 'release' ? successor : kind === 'create' ? '' : me
     const record: LeaderRecord = {
-      holder: vacant ? '' : me,
-      // A vacant record states one second, as client-go's and fabric8's do.
-      leaseMs: vacant ? 1_000 : t.leaseMs,
+      holder,
+      // What is given up states one second, as client-go's and fabric8's releases do.
+      leaseMs: given ? GIVEN_UP_LEASE_MS : t.leaseMs,
       acquireTime: sameTerm && old !== undefined ? old.acquireTime : stamp,
       // A renewal must look like one even when the wall clock was set back onto the very same microsecond.
       renewTime: old?.renewTime === stamp ? formatTime(now.wallUs + 1) : stamp,
-      transitions: (old?.transitions ?? 0) + (vacant || old?.holder === me ? 0 : 1),
+      transitions: (old?.transitions ?? 0) + (holder === '' || old?.holder === holder ? 0 : 1),
     }
     return formatRecord(record, spelling)
   }

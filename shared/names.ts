@@ -23,8 +23,10 @@ export const ANNOTATION_TOKEN = 'flink-ha.io/token'
 export const ANNOTATION_JVM = 'flink-ha.io/jvm'
 /** Beside the record: why the last term was given up. */
 export const ANNOTATION_REASON = 'flink-ha.io/reason'
-/** Beside the record: the candidate that a vacant lock is meant for; others hold back for a moment. */
+/** Beside the record: the candidate that a lock was handed to, which has not begun its term yet. */
 export const ANNOTATION_SUCCESSOR = 'flink-ha.io/successor'
+/** Beside the record: JSON, identity to `host:port` of the pod port, of the candidates that joined. */
+export const ANNOTATION_CANDIDATES = 'flink-ha.io/candidates'
 
 /** The sidecar's port on 127.0.0.1: everything. */
 export const PORT_LOCAL = 4040

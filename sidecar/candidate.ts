@@ -8,17 +8,18 @@ import {
   type Action,
   type Election,
   type Event,
+  holderOf,
   type Lock,
   makeElection,
   type Reason,
   type State,
   type Write,
 } from '../shared/election.ts'
-import type { KubeClient } from '../shared/kube-client.ts'
+import { ACCEPT_METADATA, type KubeClient } from '../shared/kube-client.ts'
 import { ListWatch, type Sight } from '../shared/list-watch.ts'
 import { type ConfigMap, haLabels, type Lease, lockOfConfigMap, lockOfLease } from '../shared/lock.ts'
 import type { Log } from '../shared/log.ts'
-import { ANNOTATION_JVM, LEADER_KEY_PREFIX, LOCK_SUFFIX } from '../shared/names.ts'
+import { ANNOTATION_CANDIDATES, ANNOTATION_JVM, LEADER_KEY_PREFIX, LOCK_SUFFIX } from '../shared/names.ts'
 import { isStale } from '../shared/resource-version.ts'
 import type { Timings } from '../shared/timings.ts'
 import { History } from './history.ts'
@@ -36,12 +37,15 @@ import {
 } from './lock-store.ts'
 import { applyPatch, type DataPatch } from './lock-write.ts'
 import type { Metrics } from './metrics.ts'
+import { joinedWith, parseJoined, Standbys } from './standbys.ts'
 
 export type CandidateOptions = {
   identity: string
   lockKind: 'configmap' | 'lease'
   timings: Timings
   jvmAddress: { host: string; port: number }
+  /** `host:port` of our pod port, as others reach it; "" when not known. */
+  address: string
   client: KubeClient
   clock: Clock
   log: Log
@@ -83,12 +87,15 @@ export class Candidate {
   #retired = false
   #stopped = false
   #lastSeenAtMs = 0
+  #standbys: Standbys
+  #joining = false
 
   constructor(options: CandidateOptions) {
     this.#options = options
     this.identity = options.identity
     this.#election = makeElection(options.identity, options.timings)
     this.#state = this.#election.initial
+    this.#standbys = new Standbys(options.clock, options.identity)
   }
 
   /** Called after every change of role, lock or data. */
@@ -174,7 +181,7 @@ export class Candidate {
   }
 
   /** Gives the term up, now, for a reason; with a successor, others hold back for him. */
-  withdraw(reason: Reason, successor = ''): void {
+  withdraw(reason: Reason, successor = this.#standbys.successor): void {
     this.#dispatch({ type: 'withdraw', reason, successor })
   }
   /** Stands again after a switchover, if there still is a JVM to stand for. */
@@ -224,6 +231,7 @@ export class Candidate {
       this.#draining = false
     }
     this.#setTimer()
+    void this.#join()
     for (const listener of [...this.#listeners]) listener()
   }
 
@@ -251,7 +259,7 @@ export class Candidate {
   #performJvm(action: JvmAction): void {
     if (action.type === 'stand') {
       if (!this.#retired) this.#dispatch({ type: 'stand' })
-    } else if (action.type === 'withdraw') this.#dispatch({ type: 'withdraw', reason: action.reason })
+    } else if (action.type === 'withdraw') this.withdraw(action.reason)
     else this.#probe()
   }
 
@@ -294,6 +302,7 @@ export class Candidate {
         this.#leaderSeenMs = undefined
         log.info({ token: action.token, resumed: action.resumed }, 'leading')
         this.jvmEvent({ type: 'leading', leading: true })
+        this.#standbys.start(() => parseJoined(this.#cached?.object), this.#options.timings.retryMs)
         if (this.#options.lockKind === 'lease') void this.#ensureConfigMap()
         return
       }
@@ -301,6 +310,7 @@ export class Candidate {
         metrics.terms.inc({ event: 'ended', reason: action.reason })
         log.info({ token: this.#state.token, reason: action.reason }, 'no longer leading')
         this.jvmEvent({ type: 'leading', leading: false })
+        this.#standbys.stop()
         return
       case 'data-refused':
         this.#settleData(action.data, { result: 'not-leading' })
@@ -418,6 +428,35 @@ export class Candidate {
     const object = { ...cached.object, metadata: outcome.metadata, data: applyPatch(cached.object.data ?? {}, patch) }
     this.#enqueue(() => this.#cache(object, outcome.metadata.resourceVersion ?? ''))
     return { result: 'done', object }
+  }
+
+  /** A standby makes itself known in the lock, once: then the leader can hand over to it by name. */
+  async #join(): Promise<void> {
+    const { client, log, address, timings, clock, lockKind } = this.#options
+    const [target, object] = [this.#target, this.#cached?.object]
+    const idle = !this.#state.standing || this.leading() || holderOf(this.#state.lock) === ''
+    if (address === '' || target === undefined || object === undefined || idle || this.#joining || lockKind === 'lease')
+      return
+    const candidates = joinedWith(parseJoined(object), this.identity, address)
+    if (candidates === undefined) return
+    this.#joining = true
+    const metadata = {
+      resourceVersion: object.metadata.resourceVersion,
+      annotations: { [ANNOTATION_CANDIDATES]: candidates },
+    }
+    const outcome = await attempt(
+      client.request('PATCH', `${configMapsPath(target.namespace)}/${target.name}`, {
+        body: { metadata },
+        contentType: 'application/merge-patch+json',
+        accept: ACCEPT_METADATA,
+        timeoutMs: timings.retryMs,
+      }),
+    )
+    if (outcome.result !== 'done') log.debug({ message: outcome.message }, 'not joined yet')
+    // Not again before its own sight of it had time to come.
+    clock.after(timings.retryMs, () => {
+      this.#joining = false
+    })
   }
 
   /** With a Lease as lock nobody else makes the ConfigMap that Flink's data goes to. */

@@ -9,6 +9,8 @@ export type SidecarConfig = {
   namespace: string | undefined
   podName: string
   podUid: string
+  /** Where other pods reach the pod port; "" when not known, then nobody hands over to us by name. */
+  podAddress: string
   lock: 'configmap' | 'lease'
   timings: Timings
   apiServer: string
@@ -34,6 +36,7 @@ export const SETTINGS = {
   namespace: ['', "the lock's namespace; learned from Flink's first request when empty"],
   'pod-name': ['', "this pod's name (required)"],
   'pod-uid': ['', "this pod's uid (required)"],
+  'pod-ip': ['', "this pod's address, for a hand-over by name (status.podIP)"],
   profile: ['default', `election timings: ${Object.keys(PROFILES).join(', ')}`],
   'lease-duration': ['', 'seconds; overrides the profile'],
   'renew-deadline': ['', 'seconds; overrides the profile'],
@@ -89,6 +92,7 @@ export const readConfig = (args: readonly string[], env: Environment): SidecarCo
     namespace: optional('namespace', /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'a namespace’s name is needed'),
     podName: named('pod-name', /^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$/, 'the pod’s name is needed (metadata.name)'),
     podUid: named('pod-uid', /^[-A-Za-z0-9]{1,64}$/, 'the pod’s uid is needed (metadata.uid)'),
+    podAddress: text('pod-ip') === '' ? '' : named('pod-ip', /^[0-9a-fA-F.:]{2,45}$/, 'an IP address is needed'),
     lock: choice('lock', LOCKS),
     timings: readTimings(text, wrong, problems),
     apiServer: readApiServer(text('api-server'), env, problems),

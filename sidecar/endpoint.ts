@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../shared/clock.ts'
+import { holderOf } from '../shared/election.ts'
 import { type KubeClient, Unreachable } from '../shared/kube-client.ts'
 import type { ConfigMap } from '../shared/lock.ts'
 import { JOB_SUFFIX } from '../shared/names.ts'
@@ -218,7 +219,7 @@ export class Endpoint {
     const { candidate } = this.#options
     const ready = candidate.target === undefined || candidate.cached !== undefined
     const role = candidate.leading() ? 'leader' : 'standby'
-    answer(response, ready ? 200 : 503, { ready, role, standing: candidate.standing })
+    answer(response, ready ? 200 : 503, { ready, role, standing: candidate.standing, identity: candidate.identity })
   }
 
   async #metrics(response: ServerResponse): Promise<void> {
@@ -255,7 +256,7 @@ export class Endpoint {
     const { candidate, clock } = this.#options
     return new Promise(resolve => {
       const check = (): void => {
-        if (candidate.lock?.record?.holder === identity) done(true)
+        if (holderOf(candidate.lock) === identity) done(true)
       }
       const done = (taken: boolean): void => {
         off()

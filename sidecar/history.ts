@@ -1,5 +1,5 @@
 // The terms that this sidecar has seen, newest last: from the lock alone, so that each pod can tell.
-import type { Lock } from '../shared/election.ts'
+import { holderOf, type Lock } from '../shared/election.ts'
 import { ANNOTATION_REASON } from '../shared/names.ts'
 import { formatTime } from '../shared/record.ts'
 import { podOf } from './leader.ts'
@@ -29,7 +29,7 @@ export class History {
   }
 
   see(lock: Lock, annotations: { [name: string]: string }, wallUs: number): void {
-    const holder = lock.record?.holder ?? ''
+    const holder = holderOf(lock)
     const current = this.#terms.at(-1)
     const open = current?.to === null ? current : undefined
     if (open !== undefined && open.holder === holder && open.token === lock.token) return

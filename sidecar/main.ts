@@ -48,6 +48,7 @@ export const runSidecar = async (args: readonly string[], version: string): Prom
     lockKind: config.lock,
     timings: config.timings,
     jvmAddress: config.jvm,
+    address: config.podAddress === '' ? '' : `${config.podAddress}:${config.podPort}`,
     client,
     clock,
     log,

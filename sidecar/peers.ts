@@ -57,10 +57,11 @@ export class Peers {
 
   async #member(pod: Pod): Promise<Peer> {
     const address = pod.status?.podIP ?? null
-    const told = address === null ? undefined : await askRole(address, PORT_POD)
+    const identity = `${pod.metadata.name}_${pod.metadata.uid}`
+    const told = address === null ? undefined : await askRole(address, PORT_POD, identity)
     return {
       name: pod.metadata.name,
-      identity: `${pod.metadata.name}_${pod.metadata.uid}`,
+      identity,
       role: told?.role ?? 'unknown',
       healthy: (told?.healthy ?? false) && pod.metadata.deletionTimestamp === undefined,
       address,
@@ -68,8 +69,12 @@ export class Peers {
   }
 }
 
-/** `GET /readyz` of another sidecar says its role and whether it stands. */
-const askRole = (host: string, port: number): Promise<{ role: Member['role']; healthy: boolean } | undefined> =>
+/** `GET /readyz` of another sidecar says who it is, its role and whether it stands; undefined when it is not him. */
+export const askRole = (
+  host: string,
+  port: number,
+  identity: string,
+): Promise<{ role: Member['role']; healthy: boolean } | undefined> =>
   new Promise(resolve => {
     const request = get({ host, port, path: '/readyz', timeout: TIMEOUT_MS, agent: false }, response => {
       let text = ''
@@ -79,8 +84,9 @@ const askRole = (host: string, port: number): Promise<{ role: Member['role']; he
       })
       response.on('end', () => {
         try {
-          const { role, standing } = JSON.parse(text) as { role: Member['role']; standing: boolean }
-          resolve({ role, healthy: response.statusCode === 200 && standing })
+          const told = JSON.parse(text) as { identity: string; role: Member['role']; standing: boolean }
+          if (told.identity !== identity) resolve(undefined)
+          else resolve({ role: told.role, healthy: response.statusCode === 200 && told.standing })
         } catch {
           resolve(undefined)
         }

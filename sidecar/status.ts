@@ -1,5 +1,6 @@
 // What the endpoint tells of the leader, put together from the candidate; and its index, which moves on with each change,
 // so that a reader can wait for the next one.
+import { holderOf } from '../shared/election.ts'
 import type { Candidate } from './candidate.ts'
 import { componentsOf, type LeaderDocument, podOf } from './leader.ts'
 
@@ -33,7 +34,7 @@ export class Status {
     const { candidate } = this
     const { lock } = candidate
     const isLeader = candidate.leading()
-    const holder = lock?.record?.holder ?? ''
+    const holder = holderOf(lock)
     // Our own record without a valid term: we know best that it is over.
     const validForMs = isLeader
       ? candidate.validForMs()

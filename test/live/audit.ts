@@ -42,12 +42,12 @@ export class Audit {
     this.#from = from
   }
 
-  /** Begins now: older lines are not read. */
-  static async begin(path: string): Promise<Audit> {
+  /** Begins now, or so many bytes back: older lines are not read. */
+  static async begin(path: string, back = 0): Promise<Audit> {
     const file = await open(path)
     const { size } = await file.stat()
     await file.close()
-    return new Audit(path, size)
+    return new Audit(path, Math.max(0, size - back))
   }
 
   /** Requests of a namespace's service accounts between two times, each once. */

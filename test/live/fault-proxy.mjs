@@ -56,15 +56,16 @@ const refuse = (response, code, reason, message, headers = {}) => {
 const expired = () =>
   `${JSON.stringify({ type: 'ERROR', object: statusBody(410, 'Expired', 'too old resource version') })}\n`
 
-/** Runs now, or when the API server is back; never when the network is cut. */
-const whenThere = (response, run) => {
+/** Resolves now, or when the API server is back; never when the network is cut. */
+const there = response => {
   if (inForce('black-hole') !== undefined) {
     meet('black-hole')
     swallowed.add(response)
-  } else if (inForce('freeze') !== undefined) {
-    meet('freeze')
-    thaw.push(run)
-  } else run()
+    return new Promise(() => {})
+  }
+  if (inForce('freeze') === undefined) return undefined
+  meet('freeze')
+  return new Promise(resolve => thaw.push(resolve))
 }
 
 const isWatch = url => /[?&]watch=(true|1)/.test(url)
@@ -102,20 +103,24 @@ const passOn = (request, response, watch) => {
   request.pipe(upstream)
 }
 
-/** Each piece of an answer passes the faults by itself: a watch that was opened before them meets them too. */
+/** Each piece of an answer passes the faults by itself, in order: a watch that was opened before them meets them too. */
 const relay = (answer, response) => {
-  const late = run => {
-    const fault = once('slow')
-    if (fault === undefined) return whenThere(response, run)
-    setTimeout(() => whenThere(response, run), fault.ms)
+  let last = Promise.resolve()
+  const send = piece => {
+    const dueMs = performance.now() + (once('slow')?.ms ?? 0)
+    last = last.then(async () => {
+      const leftMs = dueMs - performance.now()
+      if (leftMs > 0) await new Promise(resolve => setTimeout(resolve, leftMs))
+      await there(response)
+      if (!response.destroyed) piece()
+    })
   }
-  late(() => {
-    if (response.destroyed) return
+  send(() => {
     response.writeHead(answer.statusCode, answer.headers)
     response.flushHeaders()
   })
-  answer.on('data', piece => late(() => response.write(piece)))
-  answer.on('end', () => late(() => response.end()))
+  answer.on('data', piece => send(() => response.write(piece)))
+  answer.on('end', () => send(() => response.end()))
   answer.on('error', () => response.destroy())
 }
 
@@ -142,7 +147,7 @@ const endFreeze = () => {
   faults.delete('freeze')
   const waiting = thaw
   thaw = []
-  for (const run of waiting) run()
+  for (const resolve of waiting) resolve()
 }
 const endBlackHole = () => {
   faults.delete('black-hole')
@@ -157,8 +162,9 @@ const endAll = () => {
   faults.clear()
 }
 
-const data = createServer({ keepAliveTimeout: 75_000 }, (request, response) => {
-  whenThere(response, () => handle(request, response))
+const data = createServer({ keepAliveTimeout: 75_000 }, async (request, response) => {
+  await there(response)
+  if (!response.destroyed) handle(request, response)
 })
 data.requestTimeout = 0
 data.listen(8080)

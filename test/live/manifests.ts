@@ -61,6 +61,7 @@ export const sidecarContainer = (setup: Setup) => ({
     field('FLINK_HA_NAMESPACE', 'metadata.namespace'),
     field('FLINK_HA_POD_NAME', 'metadata.name'),
     field('FLINK_HA_POD_UID', 'metadata.uid'),
+    field('FLINK_HA_POD_IP', 'status.podIP'),
     { name: 'FLINK_HA_CLUSTER_ID', value: CLUSTER_ID },
     ...(setup.profile === undefined ? [] : [{ name: 'FLINK_HA_PROFILE', value: setup.profile }]),
     ...(setup.apiServer === undefined
@@ -75,7 +76,7 @@ export const sidecarContainer = (setup: Setup) => ({
   livenessProbe: { httpGet: { path: '/healthz', port: PORT_POD }, periodSeconds: 10, failureThreshold: 3 },
   // Runs as soon as the pod is deleted: the term goes on while the JVM takes its time to end.
   lifecycle: { preStop: { exec: { command: ['/bin/sh', '-c', 'kill -USR2 1'] } } },
-  resources: { requests: { cpu: '20m', memory: '64Mi' }, limits: { memory: '128Mi' } },
+  resources: { requests: { cpu: '100m', memory: '64Mi' }, limits: { memory: '128Mi' } },
   volumeMounts: [{ name: 'flink-ha-token', mountPath: TOKEN_PATH, readOnly: true }],
   securityContext: {
     runAsNonRoot: true,

@@ -4,8 +4,9 @@ import { execFileSync } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Test } from 'tap'
 import { Agent } from './agent.ts'
-import { type LockObserver, Namespace, type Pod } from './cluster.ts'
+import { hasCluster, type LockObserver, Namespace, type Pod } from './cluster.ts'
 import { aNode, FlinkCluster } from './flink.ts'
 import { CLUSTER_ID, flinkImage, type Setup, storagePath } from './manifests.ts'
 
@@ -80,3 +81,13 @@ const keepLogs = async (namespace: Namespace): Promise<void> => {
   await writeFile(join(folder, 'objects.yaml'), maps)
   console.error(`# logs are kept in ${folder}`)
 }
+
+/** Raises a scene for a test file and ends it with the file. */
+export const stage = async (t: Test, purpose: string, setup: Setup, prelude?: Prelude): Promise<Scene> => {
+  const scene = await raise(purpose, setup, prelude)
+  t.teardown(() => strike(scene, !t.passing()))
+  return scene
+}
+
+/** Tests are skipped where there is no cluster to run them on. */
+export const noCluster = hasCluster ? false : 'KUBECONFIG names no cluster'

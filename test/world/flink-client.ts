@@ -60,7 +60,7 @@ export class FlinkClient extends FlinkProcess {
       wallNow: options.wallNow ?? (() => performance.timeOrigin + performance.now()),
       reacquiresOnClose: options.reacquiresOnClose ?? true,
       emit,
-      onGranted: () => this.#granted(),
+      onGranted: firstRenewal => this.#granted(firstRenewal),
       onRevoked: () => this.#revoked(),
     })
   }
@@ -128,13 +128,13 @@ export class FlinkClient extends FlinkProcess {
     super.kill()
   }
 
-  #granted(): void {
+  #granted(firstRenewal: Promise<void>): void {
     if (this.#closing) return
     const term: Term = { session: randomUUID(), ended: false }
     this.#term = term
     this.#confirmed.clear()
     this.emit({ type: 'granted', session: term.session })
-    this.#enqueue(term, () => this.#lead(term))
+    this.#enqueue(term, () => this.#lead(term, firstRenewal))
   }
 
   #revoked(): void {
@@ -151,10 +151,10 @@ export class FlinkClient extends FlinkProcess {
     this.#operations = this.#operations.then(() => (term.ended || this.#closing ? undefined : operation()))
   }
 
-  async #lead(term: Term): Promise<void> {
+  async #lead(term: Term, firstRenewal: Promise<void>): Promise<void> {
     const host = this.#options.rpcAddress.replace(/:\d+$/, '')
     const id = ++this.#rpcIds
-    await this.timers.sleep(this.periods.grantMs)
+    await Promise.race([firstRenewal, this.timers.sleep(this.periods.grantMs)])
     await this.#confirm(term, 'restserver', `http://${host}:${this.#options.restPort ?? 8081}`)
     await this.#confirm(term, 'resourcemanager', this.#rpcUrl('resourcemanager', id))
     const recovered = await this.#recoverJobs(term)

@@ -73,7 +73,7 @@ export type Periods = {
   watchMs: number
   /** An unused pooled socket is closed after this time. */
   idleSocketMs: number
-  /** From the grant to the first request of the components: the elector's first renewal comes before it. */
+  /** The components begin after the first renewal of the term, or at the latest so long after the grant. */
   grantMs: number
   /** From the release of a stopping leader to its taking the lock back. */
   reacquireMs: number
@@ -91,7 +91,7 @@ export const defaultPeriods = (dialect: Dialect): Periods => ({
   pingMs: 30_000,
   watchMs: 300_000,
   idleSocketMs: 300_000,
-  grantMs: 20,
+  grantMs: 200,
   reacquireMs: 4,
 })
 

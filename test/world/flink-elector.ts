@@ -18,7 +18,8 @@ export type ElectorOptions = {
   wallNow: () => number
   reacquiresOnClose: boolean
   emit: (event: FlinkEventBody) => void
-  onGranted: () => void
+  /** The promise resolves after the first renewal of the term, which begins at once. */
+  onGranted: (firstRenewal: Promise<void>) => void
   onRevoked: () => void
 }
 
@@ -33,6 +34,7 @@ export class Elector {
   #observedHolder: string | undefined
   #leading = false
   #stopping = false
+  #endFirstRenewal = (): void => {}
   #tick: Promise<Attempt> | undefined
 
   constructor(options: ElectorOptions) {
@@ -101,6 +103,7 @@ export class Elector {
       if (!rules.renewsByPut && wallNow() > renewBy) return
       const run = this.#run()
       const result = rules.renewsByPut ? await Promise.race([run, this.#deadline(contest)]) : await run
+      this.#endFirstRenewal()
       if (contest.ended || result === 'other' || result === 'late') return
       if (result === 'held') renewBy = wallNow() + periods.renewDeadlineMs
       next += periods.retryPeriodMs
@@ -207,7 +210,11 @@ export class Elector {
   #grant(): void {
     if (this.#leading || this.#stopping) return
     this.#leading = true
-    this.#options.onGranted()
+    this.#options.onGranted(
+      new Promise(resolve => {
+        this.#endFirstRenewal = resolve
+      }),
+    )
   }
 
   #revoke(): void {

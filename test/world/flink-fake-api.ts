@@ -32,6 +32,8 @@ export class FakeConfigMapApi {
   readonly sockets = new Set<Duplex>()
   judge: (seen: Seen) => Verdict = () => undefined
   websocket = false
+  /** PING frames that arrived and were answered. */
+  pings = 0
   url = ''
   readonly #server = http.createServer({ keepAliveTimeout: 0 }, (request, response) => {
     void this.#serve(request, response)
@@ -201,7 +203,10 @@ export class FakeConfigMapApi {
       )
       socket.on('data', (chunk: Buffer) => {
         // The only frames that a client sends fit one chunk here: PING, answered, and CLOSE.
-        if ((chunk[0] ?? 0) === 0x89) socket.write(Buffer.from([0x8a, 0]))
+        if ((chunk[0] ?? 0) === 0x89) {
+          this.pings++
+          socket.write(Buffer.from([0x8a, 0]))
+        }
         if ((chunk[0] ?? 0) === 0x88) socket.end()
       })
       socket.on('error', () => socket.destroy())

@@ -9,7 +9,8 @@ export const LOCK = 'demo-cluster-config-map'
 export const ANNOTATION = 'control-plane.alpha.kubernetes.io/leader'
 export const JOB = '0123456789abcdef0123456789abcdef'
 
-type Cleaner = { after: (run: () => void) => void }
+/** As much of tap's test as is needed here. */
+export type Cleaner = { after: (run: () => void) => unknown }
 type EventOf<T extends FlinkEvent['type']> = Extract<FlinkEvent, { type: T }>
 
 /** Events of one client, and promises for those still to come. */
@@ -66,7 +67,7 @@ const QUICK = {
   rewatchMs: 2,
   relistMs: 2,
   fallbackMs: 2,
-  grantMs: 1,
+  grantMs: 600_000,
   reacquireMs: 1,
 }
 
