@@ -47,7 +47,7 @@ export const holderOf = (lock: Lock | undefined): string =>
 
 export type Write = {
   id: number
-  /** `create` makes a vacant lock; `release` vacates it or hands it to a successor; the others set our record. */
+  /** `create` makes a lock that nobody holds; `release` vacates it or hands it to a successor; the others set our record. */
   kind: 'create' | 'acquire' | 'renew' | 'release'
   /** Compare-and-set: the version that this write replaces; "" for `create`. */
   version: string
@@ -125,8 +125,13 @@ export type Election = {
 }
 
 const FIRST_BACKOFF_MS = 50
-/** Lease of a record that nobody has begun a term with: vacant, or handed to a successor. */
+/** Lease of a record that was given up, vacant or handed to a successor: as client-go's and fabric8's releases state. */
 const GIVEN_UP_LEASE_MS = 1_000
+/**
+ * Holder of a lock that was just made. A missing lock may have been deleted under a living leader, and its making cannot be
+ * a compare-and-set on its absence: so it is made held by nobody for one lease, which everybody waits for, as for any other.
+ */
+export const NOBODY = 'flink-ha-nobody'
 
 export const makeElection = (me: string, t: Timings, spelling: DurationSpelling = 'number'): Election => {
   const initial: State = {
@@ -154,9 +159,9 @@ export const makeElection = (me: string, t: Timings, spelling: DurationSpelling 
   const takeoverAtMs = (s: State): number => {
     const { lock } = s
     if (lock === undefined) return Number.POSITIVE_INFINITY
-    // Nobody is overtaken unwatched: a missing lock may have been deleted under a living leader, a garbled one may hide
-    // one, so both are waited for as long as our own lease, as a record is for as long as it states.
-    if (!lock.exists || lock.record === undefined) return s.lockSinceMs + t.leaseMs
+    // Nobody is overtaken unwatched: a garbled record may hide a living leader, so it is waited for as long as our own
+    // lease, as a readable one is for as long as it states.
+    if (lock.record === undefined) return s.lockSinceMs + t.leaseMs
     if (lock.record.holder === me) return 0
     if (lock.record.holder === '') return 0
     // A lock that was handed over states a short lease: a successor that does not take it is overtaken soon.
@@ -182,7 +187,9 @@ export const makeElection = (me: string, t: Timings, spelling: DurationSpelling 
   const yieldTerm = (s: State, reason: Reason, actions: Action[]): State => {
     if (s.role === 'leader') actions.push({ type: 'yield', reason })
     for (const data of s.data) actions.push({ type: 'data-refused', data })
-    return { ...s, role: 'follower', heldSinceMs: undefined, data: [], resumable: false }
+    // What was sent under the old term acknowledges nothing from now on: who leads again begins a new one.
+    const sent = { write: undefined, unknown: [] }
+    return { ...s, ...sent, role: 'follower', heldSinceMs: undefined, data: [], resumable: false }
   }
 
   const take = (s: State, event: Event, now: Now, actions: Action[]): State => {
@@ -207,10 +214,8 @@ export const makeElection = (me: string, t: Timings, spelling: DurationSpelling 
           ...yieldTerm(s, event.reason, actions),
           standing: false,
           withdrawn: { reason: event.reason, successor: event.successor ?? '' },
-          // Giving back does not wait for a write under way: by its version one of the two is refused, and a write that
-          // still lands is seen, names us, and is given back in its turn.
-          write: undefined,
-          unknown: s.write === undefined ? s.unknown : [...s.unknown, s.write],
+          // Giving back does not wait for a write under way, nor for a back-off: by its version one of the two writes is
+          // refused, and one that still lands is seen, names us, and is given back in its turn.
           notBeforeMs: 0,
         }
       case 'data-write':
@@ -242,8 +247,16 @@ export const makeElection = (me: string, t: Timings, spelling: DurationSpelling 
     return lead(acked, now, actions)
   }
 
+  // A record's stamps make each renewal differ. A garbled one has none, and the same garble twice may hide a term in
+  // between: there each version counts as a change.
+  const unchanged = (a: Lock, b: Lock): boolean =>
+    a.exists &&
+    b.exists &&
+    a.raw === b.raw &&
+    a.token === b.token &&
+    (b.record !== undefined || a.version === b.version)
   const sinceMs = (s: State, lock: Lock, now: Now): number =>
-    s.lock !== undefined && s.lock.exists === lock.exists && s.lock.raw === lock.raw ? s.lockSinceMs : now.monoMs
+    s.lock !== undefined && unchanged(s.lock, lock) ? s.lockSinceMs : now.monoMs
 
   /** The lock does not name us: whatever we believed, it is over. */
   const lost = (s: State, actions: Action[]): State => {
@@ -284,29 +297,30 @@ export const makeElection = (me: string, t: Timings, spelling: DurationSpelling 
     if (lock === undefined || s.write !== undefined || s.reading || now.monoMs < s.notBeforeMs) return s
     if (s.withdrawn !== undefined) return isMine(lock) ? send(s, 'release', lock, now, actions) : s
     if (s.role === 'leader') return now.monoMs >= renewAtMs(s) ? send(s, 'renew', lock, now, actions) : s
-    if (!s.standing || now.monoMs < takeoverAtMs(s)) return s
-    return send(s, lock.exists ? 'acquire' : 'create', lock, now, actions)
+    if (!lock.exists) return send(s, 'create', lock, now, actions)
+    return s.standing && now.monoMs >= takeoverAtMs(s) ? send(s, 'acquire', lock, now, actions) : s
   }
 
   // A failed renewal is tried again as soon as the back-off allows, data at once, the rest once in a retry period.
   const renewAtMs = (s: State): number => (s.data.length > 0 || s.failures > 0 ? 0 : s.lastSentMs + t.retryMs)
 
   const send = (s: State, kind: Write['kind'], lock: Lock, now: Now, actions: Action[]): State => {
-    const vacant = kind === 'create' || kind === 'release'
+    const given = kind === 'create' || kind === 'release'
     // A record that still names us after a restart is the same term: nobody can have led in between.
     // What was handed to us is ours to begin, not to go on with.
     const begun = isMine(lock) && lock.successor === ''
     const sameTerm = kind === 'renew' || (kind === 'acquire' && begun && s.resumable)
-    const token = vacant || sameTerm ? lock.token : nextToken(lock)
+    const token = given || sameTerm ? lock.token : nextToken(lock)
+    const successor = kind === 'create' ? NOBODY : kind === 'release' ? (s.withdrawn?.successor ?? '') : ''
     const write: Write = {
       id: s.nextId,
       kind,
       version: lock.exists ? lock.version : '',
-      raw: recordText(lock, kind, sameTerm, s.withdrawn?.successor ?? '', now),
+      raw: recordText(lock, kind, sameTerm, successor, now),
       token,
       sentAtMs: now.monoMs,
       reason: kind === 'release' ? (s.withdrawn?.reason ?? '') : '',
-      successor: kind === 'release' ? (s.withdrawn?.successor ?? '') : '',
+      successor,
       resumes: kind === 'acquire' && sameTerm,
       data: kind === 'renew' ? s.data[0] : undefined,
     }
@@ -321,15 +335,14 @@ export const makeElection = (me: string, t: Timings, spelling: DurationSpelling 
     const old = lock.record
     const stamp = formatTime(now.wallUs)
     const given = kind === 'create' || kind === 'release'
-    const holder = kind === 'release' ? successor : kind === 'create' ? '' : me
+    const holder = given ? successor : me
     const record: LeaderRecord = {
       holder,
-      // What is given up states one second, as client-go's and fabric8's releases do.
-      leaseMs: given ? GIVEN_UP_LEASE_MS : t.leaseMs,
+      leaseMs: kind === 'release' ? GIVEN_UP_LEASE_MS : t.leaseMs,
       acquireTime: sameTerm && old !== undefined ? old.acquireTime : stamp,
       // A renewal must look like one even when the wall clock was set back onto the very same microsecond.
       renewTime: old?.renewTime === stamp ? formatTime(now.wallUs + 1) : stamp,
-      transitions: (old?.transitions ?? 0) + (holder === '' || old?.holder === holder ? 0 : 1),
+      transitions: (old?.transitions ?? 0) + (given || old?.holder === holder ? 0 : 1),
     }
     return formatRecord(record, spelling)
   }
@@ -340,6 +353,7 @@ export const makeElection = (me: string, t: Timings, spelling: DurationSpelling 
     if (s.write === undefined && !s.reading && s.lock !== undefined) {
       if (s.withdrawn !== undefined) times.push(isMine(s.lock) ? s.notBeforeMs : Number.POSITIVE_INFINITY)
       else if (s.role === 'leader') times.push(Math.max(renewAtMs(s), s.notBeforeMs))
+      else if (!s.lock.exists) times.push(s.notBeforeMs)
       else if (s.standing) times.push(Math.max(takeoverAtMs(s), s.notBeforeMs))
     }
     return Math.min(...times)
@@ -351,6 +365,6 @@ export const makeElection = (me: string, t: Timings, spelling: DurationSpelling 
 /**
  * The next fencing token: above the last one, and above the version of the lock that is being taken. The versions of one
  * object only grow, over its deletion too, so tokens grow even when the annotation that kept the last one is gone. A lock
- * that was missing is first created vacant, so that the version is never that of an older, deleted one.
+ * that was missing is made before it is taken, so that the version is never that of an older, deleted one.
  */
 export const nextToken = (lock: Lock): number => Math.max(lock.token, versionNumber(lock.version)) + 1

@@ -104,11 +104,15 @@ export const haLabels = (clusterId: string): { [name: string]: string } => ({
   'configmap-type': 'high-availability',
 })
 
-/** Body of the POST that makes a vacant lock. */
+/** Body of the POST that makes a lock. */
 export const newConfigMapLock = (write: Write, name: string, clusterId: string): ConfigMap => ({
   apiVersion: 'v1',
   kind: 'ConfigMap',
-  metadata: { name, labels: haLabels(clusterId), annotations: { [ANNOTATION_LEADER]: write.raw } },
+  metadata: {
+    name,
+    labels: haLabels(clusterId),
+    annotations: { [ANNOTATION_LEADER]: write.raw, ...withoutNulls(besides(write, '')) },
+  },
 })
 
 /** Body of the merge patch (RFC 7386) of a write; `resourceVersion` makes it a compare-and-set. */

@@ -26,12 +26,14 @@ export const withRecord = (object: ConfigMap, record: string): ConfigMap => {
 
 export const virtualRecord = (holder: Holder, wallUs: number): string => {
   const now = formatTime(wallUs)
+  // Flink 1.17 (fabric8 5.12) does not look for an empty holder, only for an old renewal; the others take both.
+  const renewTime = holder.holder === '' ? formatTime(0) : now
   return formatRecord(
     {
       holder: holder.holder,
       leaseMs: holder.leaseMs,
       acquireTime: holder.acquireTime === '' ? now : holder.acquireTime,
-      renewTime: now,
+      renewTime,
       transitions: holder.transitions,
     },
     holder.spelling,

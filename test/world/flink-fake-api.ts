@@ -32,8 +32,9 @@ export class FakeConfigMapApi {
   readonly sockets = new Set<Duplex>()
   judge: (seen: Seen) => Verdict = () => undefined
   websocket = false
-  /** PING frames that arrived and were answered. */
+  /** PING frames that arrived. */
   pings = 0
+  answersPings = true
   url = ''
   readonly #server = http.createServer({ keepAliveTimeout: 0 }, (request, response) => {
     void this.#serve(request, response)
@@ -205,7 +206,7 @@ export class FakeConfigMapApi {
         // The only frames that a client sends fit one chunk here: PING, answered, and CLOSE.
         if ((chunk[0] ?? 0) === 0x89) {
           this.pings++
-          socket.write(Buffer.from([0x8a, 0]))
+          if (this.answersPings) socket.write(Buffer.from([0x8a, 0]))
         }
         if ((chunk[0] ?? 0) === 0x88) socket.end()
       })

@@ -77,18 +77,15 @@ t.test('a lock that is gone from a new LIST is as good as deleted', async t => {
   t.match(await events.nth('fatal'), { exitCode: 2, why: 'the lock was deleted' })
 })
 
-t.test('over a WebSocket events are text frames, and PING goes out', async t => {
+t.test('over a WebSocket events are text frames', async t => {
   const { api, taskManager } = await stage(t)
   api.websocket = true
-  const { client, events } = taskManager({ pingMs: 5 })
+  const { client, events } = taskManager()
   await client.start()
   t.match(await events.nth('watching'), { over: 'websocket' })
   // Longer than 125 bytes and in two fragments.
   announce(api, 'a'.repeat(300))
   await events.when('leader-seen', event => event.session === 'a'.repeat(300))
-  // Several pings later it still works, so they were answered and understood.
-  await until(() => api.pings >= 3)
-  t.equal(api.watching, 1)
   const seen = version(api)
   api.endWatches()
   announce(api, 'b')
@@ -97,6 +94,19 @@ t.test('over a WebSocket events are text frames, and PING goes out', async t => 
   t.equal(lastQuery(api).get('resourceVersion'), seen)
   await client.close()
   await until(() => api.sockets.size === 0)
+})
+
+t.test('PING goes out over a WebSocket; one that is not answered by the next costs the socket', async t => {
+  const { api, taskManager } = await stage(t)
+  api.websocket = true
+  const { client } = taskManager({ pingMs: 5 })
+  await client.start()
+  const sockets = (): number => api.sequence.filter(text => text === 'WEBSOCKET').length
+  // A socket sees a second PING only if the answer to its first was understood.
+  await until(() => api.pings > sockets())
+  api.answersPings = false
+  const before = sockets()
+  await until(() => sockets() > before + 1)
 })
 
 t.test('a client ends its own watch some time, and goes on from there', async t => {
@@ -131,7 +141,8 @@ t.test('a call is repeated after 429, 5xx, a broken connection and a time-out; n
     const { client, events } = jobManager({ ...SLOW, requestTimeoutMs: verdict === 'hang' ? 20 : 10_000 })
     t.equal(await client.start(), true)
     await events.nth('listed')
-    t.equal(times, -1)
+    // Three tries were spoilt and a later one succeeded; on a slow machine a good answer may come too late as well.
+    t.ok(times < 0)
     client.kill()
     t.strictSame(events.of('refused'), [])
   }
