@@ -23,7 +23,7 @@ const MEASURES: { [measure in Measure]: string } = {
   lockMs: 'lock names the standby (as watched)',
   acquiredMs: 'lock acquired (its own record)',
   grantedMs: 'leadership granted (Flink’s log)',
-  runningMs: 'all tasks RUNNING',
+  runningMs: 'all tasks RUNNING (Flink’s log)',
 }
 
 const { values: options } = parseArgs({

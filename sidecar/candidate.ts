@@ -215,8 +215,14 @@ export class Candidate {
       this.#options.clock.after(timeoutMs, resolve)
       done()
     })
+    this.abandon()
+  }
+
+  /** Stops without a word: the lease then has to run out. */
+  abandon(): void {
     this.#stopped = true
     this.#cancelTimer()
+    this.#standbys.stop()
     for (const watch of this.#watches) watch.stop()
   }
 

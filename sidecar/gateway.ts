@@ -321,7 +321,7 @@ export class Gateway {
     const { method = '' } = request
     if (!['POST', 'PUT', 'PATCH', 'DELETE'].includes(method))
       return this.#count(request, response, 405, `${method} is not served`)
-    const body = method === 'DELETE' ? ({ ok: true, value: undefined } as const) : await readJson(request)
+    const body = await readJson(request)
     if (!body.ok) return this.#count(request, response, body.status, body.message, route.name)
     if ((method === 'POST') !== (route.name === undefined))
       return this.#count(request, response, 405, `${method} is not served on this path`)

@@ -23,6 +23,10 @@ export const readJson = (request: IncomingMessage): Promise<Body> =>
         resolve({ ok: false, status: 413, message: `the body has ${size} bytes; at most ${MAX_BODY_BYTES} are taken` })
         return
       }
+      if (size === 0) {
+        resolve({ ok: true, value: undefined })
+        return
+      }
       try {
         resolve({ ok: true, value: JSON.parse(Buffer.concat(chunks).toString('utf8')) })
       } catch (error) {

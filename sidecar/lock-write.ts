@@ -100,7 +100,7 @@ const wantedData = (
 export const difference = (from: { [key: string]: string }, to: { [key: string]: string }): DataPatch => {
   const patch: DataPatch = {}
   for (const [key, value] of Object.entries(to)) if (from[key] !== value) patch[key] = value
-  for (const key of Object.keys(from)) if (!(key in to)) patch[key] = null
+  for (const key of Object.keys(from)) if (!Object.hasOwn(to, key)) patch[key] = null
   return patch
 }
 

@@ -15,6 +15,8 @@ export const REVOKED = /was revoked leadership|lost leadership|leadership.*revok
 /** `CheckpointCoordinator`: logged after the checkpoint is in the store, and before a restore. */
 export const COMPLETED = /Completed checkpoint (\d+) for job/
 export const RESTORING = /Restoring job \S+ from Checkpoint (\d+)/
+/** `ExecutionGraph`: "Source (1/1) (<attempt>) switched from INITIALIZING to RUNNING." */
+export const TASK_SWITCHED = /ExecutionGraph.*\((\w+)\) switched from ([A-Z]+) to ([A-Z]+)/
 
 export const aNode = async (): Promise<string> => {
   const { items } = JSON.parse(await kubectl(['get', 'nodes', '-o', 'json'])) as {
@@ -110,22 +112,23 @@ export class FlinkCluster {
     )
   }
 
-  /**
-   * When all of the job's tasks were first seen RUNNING, asked each 50 ms. `/jobs/overview` alone is not cached by Flink
-   * (`/jobs/<id>` is, for 3 s). `startedAfterMs`, by the node's clock: not the old leader's view of it.
-   */
+  async #overview(pod: Pod, jobId: string): Promise<JobOverview | undefined> {
+    // Alone among the job's pages it is not cached by Flink (`/jobs/<id>` is, for 3 s).
+    const { jobs } = (await rest(this.namespace, pod, '/jobs/overview')) as { jobs: JobOverview[] }
+    return jobs.find(({ jid }) => jid === jobId)
+  }
+
+  async tasks(pod: Pod, jobId: string): Promise<number> {
+    return (await this.#overview(pod, jobId))?.tasks.total ?? 0
+  }
+
+  /** When all tasks were seen RUNNING. `startedAfterMs`, by the node's clock: not in the old leader's view of the job. */
   async running(pod: Pod, jobId: string, timeoutMs: number, startedAfterMs = 0): Promise<number> {
-    return await until(
-      `job ${jobId} running as ${pod.name} tells`,
-      timeoutMs,
-      async () => {
-        const { jobs } = (await rest(this.namespace, pod, '/jobs/overview')) as { jobs: JobOverview[] }
-        const job = jobs.find(({ jid }) => jid === jobId)
-        if (job === undefined || job['start-time'] < startedAfterMs || job.state !== 'RUNNING') return undefined
-        return job.tasks.total > 0 && job.tasks.running === job.tasks.total ? nowMs() : undefined
-      },
-      50,
-    )
+    return await until(`job ${jobId} running as ${pod.name} tells`, timeoutMs, async () => {
+      const job = await this.#overview(pod, jobId)
+      if (job === undefined || job['start-time'] < startedAfterMs || job.state !== 'RUNNING') return undefined
+      return job.tasks.total > 0 && job.tasks.running === job.tasks.total ? nowMs() : undefined
+    })
   }
 
   /** Changes when another leader takes the job over, and when the job restarts. */

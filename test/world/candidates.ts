@@ -71,7 +71,7 @@ export class CandidateWorld {
     for (let at = 0; at < simulatedMs; at += 1_000 + this.#random() * 8_000) this.#at(at, () => this.#strike())
     // The healed phase: no faults, everybody stands; somebody has to lead at its end.
     this.#at(simulatedMs, () => this.#heal())
-    const endMs = simulatedMs + 4 * timings.leaseMs + 5_000
+    const endMs = simulatedMs + 6 * timings.leaseMs + 35_000
     for (let job = this.#next(); job !== undefined && job.atMs <= endMs; job = this.#next()) {
       this.#nowMs = job.atMs
       job.run()

@@ -12,6 +12,7 @@ import type { Selection } from './kube-selectors.ts'
 import { asPartial, type Shape, shapeOf } from './kube-shape.ts'
 import { KubeStore, type StoreOptions } from './kube-store.ts'
 import { decode } from './kube-validate.ts'
+import { checkWatch } from './kube-watch.ts'
 import { WatchStream } from './kube-watch-stream.ts'
 
 /** `path` includes the query; names of headers are in lower case; a body is text, or already parsed. */
@@ -154,10 +155,12 @@ export class KubeApi {
     if (shape === 'partial-list') throw notAcceptable()
     const seconds = query.get('timeoutSeconds') ?? ''
     if (!/^-?\d*$/.test(seconds)) throw badRequest(`strconv.ParseInt: parsing "${seconds}": invalid syntax`)
+    const from = { ...selectionOf(query), namespace, resourceVersion: query.get('resourceVersion') ?? '' }
+    checkWatch(resource, from)
     const watch = new WatchStream({
       store: this.store,
       resource,
-      query: { ...selectionOf(query), namespace, resourceVersion: query.get('resourceVersion') ?? '' },
+      query: from,
       timeoutMs: Number(seconds) > 0 ? Number(seconds) * 1_000 : undefined,
       bookmarkMs: query.get('allowWatchBookmarks') === 'true' ? this.#bookmarkMs : undefined,
       after: this.#after,
@@ -270,7 +273,7 @@ export const tooLarge = (): KubeError => new KubeError(413, `Request entity too 
 
 const deleteOptionsOf = ({ request, query, dryRun }: Call): DeleteOptions => {
   const empty = request.body === undefined || request.body === ''
-  const given = (empty ? {} : parsedOf(request, 'error decoding DeleteOptions')) as DeleteOptions & {
+  const given = (empty ? {} : parsedOf(request, 'error decoding DeleteOptions')) as Omit<DeleteOptions, 'dryRun'> & {
     dryRun?: string[]
   }
   const seconds = query.get('gracePeriodSeconds')

@@ -31,19 +31,21 @@ export class WatchStream {
     this.#options = options
   }
 
-  /** A beginning that is forgotten is told as an ERROR, and that ends the stream. @throws KubeError 400, 500 */
+  /** A beginning that is forgotten is told as an ERROR, and that ends the stream. */
   start(sink: Sink): void {
     const { store, resource, query, timeoutMs, bookmarkMs, after, show } = this.#options
     this.#sink = sink
     try {
       this.#watch = store.watch(resource, query, ({ type, object }) =>
-        sink.event({ type, object: show(object as KubeObject) }),
+        this.#sink?.event({ type, object: show(object as KubeObject) }),
       )
     } catch (error) {
       if (!(error instanceof KubeError) || error.code !== 410) throw error
       this.#end({ type: 'ERROR', object: error.status })
       return
     }
+    // The listener may have had enough already.
+    if (this.#sink === undefined) return this.#watch.close()
     const end = (): void => this.#end(bookmarkMs === undefined ? undefined : this.#watch?.bookmark())
     this.#cancels.push(after(timeoutMs ?? DEFAULT_TIMEOUT_MS, end))
     if (bookmarkMs !== undefined) this.#bookmarkEvery(bookmarkMs)

@@ -45,6 +45,12 @@ export const openWatch = (
   return { close, bookmark }
 }
 
+/** Whether a watch can be asked for like this, before one is begun. @throws KubeError 400, 500 */
+export const checkWatch = (of: Resource, query: WatchQuery): void => {
+  matcherOf(of, query.labelSelector ?? '', query.fieldSelector ?? '')
+  versionOf(query.resourceVersion)
+}
+
 /** 0 stands for "any" as well as for "none given". @throws KubeError 500 */
 const versionOf = (given: string | undefined): number => {
   if (given === undefined || given === '') return 0

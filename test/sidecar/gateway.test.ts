@@ -1,0 +1,454 @@
+// The gateway as Flink's client sees it: a real sidecar, the embedded API, requests by hand and the model of the client.
+
+import { Agent, request as httpRequest } from 'node:http'
+import { type AddressInfo, createServer, type Server } from 'node:net'
+import t, { type Test } from 'tap'
+import type { ConfigMap } from '../../shared/lock.ts'
+import { ANNOTATION_LEADER } from '../../shared/names.ts'
+import { parseRecord } from '../../shared/record.ts'
+import { ApiServer } from '../world/api-server.ts'
+import { type Obj, RESOURCES } from '../world/api-store.ts'
+import { FlinkClient } from '../world/flink-client.ts'
+import { LOCK, NAMESPACE, TestSidecar, type TestSidecarOptions } from '../world/sidecar.ts'
+
+const CONFIG_MAPS = RESOURCES.find(resource => resource.plural === 'configmaps') as (typeof RESOURCES)[number]
+const PATH = `/api/v1/namespaces/${NAMESPACE}/configmaps`
+const JOB = 'c-00000000000000000000000000000001-config-map'
+
+type Answer = { status: number; body: ConfigMap & { [field: string]: unknown }; headers: { [name: string]: unknown } }
+
+/** A hand-made JVM: its port, its connections, its requests. */
+class HandMadeJvm {
+  readonly identity: string
+  #agent = new Agent({ keepAlive: true })
+  #port: Server | undefined
+  port = 0
+  url = ''
+
+  constructor(identity = 'jvm-1') {
+    this.identity = identity
+  }
+  async start(): Promise<void> {
+    const server = createServer(socket => socket.destroy())
+    await new Promise<void>(resolve => server.listen(this.port, '127.0.0.1', resolve))
+    this.#port = server
+    this.port = (server.address() as AddressInfo).port
+  }
+  async die(): Promise<void> {
+    this.#agent.destroy()
+    this.#agent = new Agent({ keepAlive: true })
+    await new Promise(resolve => this.#port?.close(resolve))
+  }
+  ask(method: string, path: string, body?: unknown, headers: { [name: string]: string } = {}): Promise<Answer> {
+    const payload = body === undefined ? '' : typeof body === 'string' ? body : JSON.stringify(body)
+    const length = { 'content-length': String(Buffer.byteLength(payload)) }
+    return new Promise((resolve, reject) => {
+      const request = httpRequest(`${this.url}${path}`, {
+        method,
+        agent: this.#agent,
+        headers: { 'user-agent': 'flink', ...(payload !== '' && length), ...headers },
+      })
+      request.on('error', reject)
+      request.on('response', response => {
+        let text = ''
+        response.on('data', chunk => {
+          text += chunk
+        })
+        response.on('end', () =>
+          resolve({
+            status: response.statusCode ?? 0,
+            body: text === '' ? {} : JSON.parse(text),
+            headers: response.headers,
+          }),
+        )
+        response.on('error', reject)
+      })
+      request.end(payload)
+    })
+  }
+  record(holder = this.identity): string {
+    const time = new Date().toISOString().replace('Z', '000Z')
+    return `{"holderIdentity":"${holder}","leaseDuration":"PT15S","acquireTime":"${time}","renewTime":"${time}","leaderTransitions":1}`
+  }
+  /** PATCH of the lock, as the elector does: claim, renewal, or release with "". */
+  claim(resourceVersion: string, holder = this.identity): Promise<Answer> {
+    const metadata = { name: LOCK, resourceVersion, annotations: { [ANNOTATION_LEADER]: this.record(holder) } }
+    return this.ask('PATCH', `${PATH}/${LOCK}`, { metadata }, { 'content-type': 'application/merge-patch+json' })
+  }
+  /** Lists, waits for leadership and claims it. */
+  async lead(): Promise<Answer> {
+    await this.ask('GET', `${PATH}?fieldSelector=metadata.name%3D${LOCK}&resourceVersion=0`)
+    for (;;) {
+      const lock = await this.ask('GET', `${PATH}/${LOCK}`)
+      if (lock.status === 200 && holderIn(lock.body) === '')
+        return await this.claim(lock.body.metadata.resourceVersion ?? '')
+    }
+  }
+}
+
+const holderIn = (object: ConfigMap): string | undefined =>
+  parseRecord(object.metadata.annotations?.[ANNOTATION_LEADER])?.holder
+
+type Stage = { api: ApiServer; sidecar: TestSidecar; jvm: HandMadeJvm; real: () => Obj }
+
+const stage = async (t: Test, options: Partial<TestSidecarOptions> = {}): Promise<Stage> => {
+  const api = new ApiServer()
+  await api.listen()
+  const jvm = new HandMadeJvm()
+  await jvm.start()
+  const sidecar = new TestSidecar({ apiUrl: api.url, name: 'jm-0', jvmPort: jvm.port, ...options })
+  await sidecar.start()
+  jvm.url = sidecar.url
+  t.teardown(async () => {
+    await sidecar.crash()
+    await jvm.die()
+    await api.close()
+  })
+  return { api, sidecar, jvm, real: () => api.store.get(CONFIG_MAPS, NAMESPACE, LOCK) }
+}
+
+t.test('a JVM is told that it leads only after its sidecar does, and claims the virtual lock', async t => {
+  const { jvm, real, sidecar } = await stage(t)
+  const claimed = await jvm.lead()
+  t.equal(claimed.status, 200)
+  t.equal(holderIn(claimed.body), 'jvm-1')
+  t.equal(holderIn(real() as unknown as ConfigMap), 'jm-0_uid', 'the real lock names the sidecar')
+  t.equal(holderIn((await jvm.ask('GET', `${PATH}/${LOCK}`)).body), 'jvm-1')
+  t.ok(sidecar.candidate.leading())
+})
+
+t.test('a vacant virtual lock looks expired too, as Flink 1.17 needs it', async t => {
+  const { jvm, sidecar } = await stage(t)
+  await jvm.ask('GET', `${PATH}?fieldSelector=metadata.name%3D${LOCK}`)
+  let lock = await jvm.ask('GET', `${PATH}/${LOCK}`)
+  while (!sidecar.candidate.leading()) lock = await jvm.ask('GET', `${PATH}/${LOCK}`)
+  t.match(parseRecord(lock.body.metadata.annotations?.[ANNOTATION_LEADER]), { holder: '', renewTime: /^1970/ })
+})
+
+t.test('renewals never reach the API server', async t => {
+  const { api, jvm } = await stage(t)
+  await jvm.lead()
+  const before = api.requests.filter(r => r.method === 'PATCH').length
+  for (let i = 0; i < 20; i++) t.equal((await jvm.claim('1')).status, 200, 'whatever version they were read at')
+  const patches = api.requests.filter(r => r.method === 'PATCH' && r.path.endsWith(LOCK)).length - before
+  t.ok(patches <= 3, `${patches} writes, which are the sidecar's own`)
+})
+
+t.test('data is written under the real record, and only what the JVM read last', async t => {
+  const { jvm, real } = await stage(t)
+  const { body: lock } = await jvm.lead()
+  const put = (object: ConfigMap, data: object): Promise<Answer> =>
+    jvm.ask('PUT', `${PATH}/${LOCK}`, { ...object, data }, { 'content-type': 'application/json' })
+  t.equal((await put(lock, { a: '1' })).status, 200)
+  t.same(real()['data'], { a: '1' })
+  t.equal(holderIn(real() as unknown as ConfigMap), 'jm-0_uid')
+  t.equal((await put(lock, { b: '2' })).status, 409, 'read before the data changed')
+  const again = (await jvm.ask('GET', `${PATH}/${LOCK}`)).body
+  t.equal((await put(again, { a: '1', b: '2' })).status, 200)
+  t.same(real()['data'], { a: '1', b: '2' })
+})
+
+t.test('job ConfigMaps are made, read from the cache, compare-and-set and removed', async t => {
+  const { api, jvm } = await stage(t)
+  await jvm.lead()
+  t.equal((await jvm.ask('GET', `${PATH}/${JOB}`)).status, 404)
+  const made = await jvm.ask(
+    'POST',
+    PATH,
+    { metadata: { name: JOB, labels: { app: 'c' } } },
+    { 'content-type': 'application/json' },
+  )
+  t.equal(made.status, 201)
+  const reads = (): number => api.requests.filter(r => r.method === 'GET' && r.path.endsWith(JOB)).length
+  const before = reads()
+  const read = await jvm.ask('GET', `${PATH}/${JOB}`)
+  t.equal(reads(), before, 'no request for what is known')
+  const json = { 'content-type': 'application/json' }
+  const written = await jvm.ask('PUT', `${PATH}/${JOB}`, { ...read.body, data: { counter: '2' } }, json)
+  t.equal(written.status, 200)
+  t.equal((await jvm.ask('PUT', `${PATH}/${JOB}`, { ...read.body, data: { counter: '3' } }, json)).status, 409)
+  t.same((await jvm.ask('GET', `${PATH}/${JOB}`)).body['data'], { counter: '2' })
+  t.equal((await jvm.ask('DELETE', `${PATH}/${JOB}`, { kind: 'DeleteOptions' }, json)).status, 200)
+  t.equal((await jvm.ask('GET', `${PATH}/${JOB}`)).status, 404)
+})
+
+t.test('a JVM without a granted term cannot write anything', async t => {
+  const { api, jvm } = await stage(t)
+  const json = { 'content-type': 'application/json' }
+  for (const [method, path, body] of [
+    ['POST', PATH, { metadata: { name: JOB } }],
+    ['PUT', `${PATH}/${JOB}`, { metadata: { name: JOB, resourceVersion: '1' } }],
+    ['DELETE', `${PATH}/${JOB}`, {}],
+    ['DELETE', `${PATH}/${LOCK}`, {}],
+    ['POST', PATH, { metadata: { name: LOCK } }],
+    ['PUT', `${PATH}/${LOCK}`, { metadata: { name: LOCK }, data: { a: '1' } }],
+  ] as const) {
+    const answer = await jvm.ask(method, path, body, json)
+    t.equal(answer.status, 409, `${method} ${path}`)
+    t.match(answer.body, { kind: 'Status', status: 'Failure', code: 409 })
+  }
+  t.equal(api.store.list(CONFIG_MAPS).filter(object => object.metadata.name === JOB).length, 0)
+})
+
+t.test('what was read before a term claims nothing in it', async t => {
+  const { jvm, sidecar } = await stage(t)
+  await jvm.ask('GET', `${PATH}?fieldSelector=metadata.name%3D${LOCK}`)
+  while (!sidecar.candidate.leading()) await jvm.ask('GET', `${PATH}/${LOCK}`)
+  t.equal((await jvm.claim('1')).status, 409)
+  t.equal(
+    (await jvm.ask('POST', PATH, { metadata: { name: JOB } }, { 'content-type': 'application/json' })).status,
+    409,
+  )
+  t.equal((await jvm.lead()).status, 200)
+})
+
+t.test('a second identity on one sidecar is refused', async t => {
+  const { jvm } = await stage(t)
+  const { body: lock } = await jvm.lead()
+  t.match(await jvm.claim(lock.metadata.resourceVersion ?? '', 'somebody-else'), { status: 409 })
+  t.equal(holderIn((await jvm.ask('GET', `${PATH}/${LOCK}`)).body), 'jvm-1')
+})
+
+t.test('a JVM that dies gives the lock back in the moment, and its successor is a new one', async t => {
+  const { jvm, real, sidecar } = await stage(t)
+  await jvm.lead()
+  await jvm.die()
+  await until(() => holderIn(real() as unknown as ConfigMap) === '')
+  t.notOk(sidecar.candidate.leading())
+  await jvm.start()
+  t.equal((await jvm.lead()).status, 200)
+})
+
+t.test('a JVM that gives the lock up is not let back in', async t => {
+  const { jvm, real } = await stage(t)
+  const { body: lock } = await jvm.lead()
+  t.equal((await jvm.claim(lock.metadata.resourceVersion ?? '', '')).status, 200)
+  await until(() => holderIn(real() as unknown as ConfigMap) === '')
+  t.equal((await jvm.claim(lock.metadata.resourceVersion ?? '')).status, 409)
+})
+
+t.test('a JVM that was deposed is told the other holder at once', async t => {
+  const { api, jvm, real } = await stage(t)
+  await jvm.lead()
+  const lock = real()
+  const annotations = { ...lock.metadata.annotations, [ANNOTATION_LEADER]: jvm.record('other_uid') }
+  api.store.patch(CONFIG_MAPS, NAMESPACE, LOCK, 'merge', { metadata: { annotations } })
+  await until(async () => holderIn((await jvm.ask('GET', `${PATH}/${LOCK}`)).body) === 'other_uid')
+  t.equal((await jvm.claim('99999')).status, 409)
+})
+
+t.test('a restarted sidecar goes on with its term, and its JVM notices nothing', async t => {
+  const { api, jvm, sidecar } = await stage(t)
+  await jvm.lead()
+  const { token } = sidecar.candidate
+  await until(() => (sidecar.candidate.cached?.object?.metadata.annotations?.['flink-ha.io/jvm'] ?? '') === 'jvm-1')
+  await sidecar.crash()
+  const next = new TestSidecar({ apiUrl: api.url, name: 'jm-0', jvmPort: jvm.port })
+  await next.start()
+  t.teardown(() => next.crash())
+  jvm.url = next.url
+  await until(async () => {
+    const lock = await jvm.ask('GET', `${PATH}/${LOCK}`)
+    return holderIn(lock.body) === 'jvm-1'
+  })
+  t.equal((await jvm.claim('1')).status, 200)
+  t.equal(next.candidate.token, token)
+  t.equal(
+    (await jvm.ask('POST', PATH, { metadata: { name: JOB } }, { 'content-type': 'application/json' })).status,
+    201,
+  )
+})
+
+t.test('only the ConfigMaps of the one cluster are served', async t => {
+  const { jvm } = await stage(t)
+  for (const [path, status] of [
+    ['/api/v1/namespaces/ns/secrets', 404],
+    ['/apis/apps/v1/deployments', 404],
+    [`${PATH}/other-config-map`, 403],
+    [`${PATH}/c-x`, 403],
+    [PATH, 403],
+    [`${PATH}?fieldSelector=metadata.name%3Dkube-root-ca.crt`, 403],
+    [`/api/v1/namespaces/kube-system/configmaps/${LOCK}`, 403],
+  ] as const) {
+    const answer = await jvm.ask('GET', path)
+    t.match(answer, { status, body: { kind: 'Status', code: status } }, path)
+  }
+})
+
+t.test('bodies that cannot be read or are too long get a clear answer', async t => {
+  const { jvm } = await stage(t)
+  await jvm.lead()
+  const json = { 'content-type': 'application/json' }
+  t.match(await jvm.ask('PUT', `${PATH}/${LOCK}`, '{"metadata":', json), { status: 400, body: { message: /not JSON/ } })
+  t.match(await jvm.ask('POST', PATH, 'x'.repeat(3 * 1024 * 1024 + 1), json), {
+    status: 413,
+    body: { reason: 'RequestEntityTooLarge' },
+  })
+  t.match(await jvm.ask('POST', PATH, '{}', json), { status: 422, body: { message: 'metadata.name is missing' } })
+  t.match(await jvm.ask('PATCH', `${PATH}/${LOCK}`, '[]', { 'content-type': 'application/json-patch+json' }), {
+    status: 415,
+  })
+})
+
+t.test('the cluster is learned from the first request that names it', async t => {
+  const { jvm, sidecar } = await stage(t, { learn: true })
+  t.match(await jvm.ask('GET', `${PATH}/some-config-map`), { status: 403 })
+  t.equal((await jvm.lead()).status, 200)
+  t.same(sidecar.candidate.target, { namespace: NAMESPACE, clusterId: 'c', name: LOCK })
+})
+
+t.test('a foreign ConfigMap of the lock’s name is taken after a lease, and keeps what is in it', async t => {
+  const api = new ApiServer()
+  await api.listen()
+  api.store.create(CONFIG_MAPS, NAMESPACE, { metadata: { name: LOCK }, data: { theirs: 'kept' } } as Obj)
+  const jvm = new HandMadeJvm()
+  await jvm.start()
+  const sidecar = new TestSidecar({ apiUrl: api.url, name: 'jm-0', jvmPort: jvm.port })
+  await sidecar.start()
+  jvm.url = sidecar.url
+  t.teardown(async () => {
+    await sidecar.crash()
+    await jvm.die()
+    await api.close()
+  })
+  const started = Date.now()
+  await jvm.lead()
+  t.ok(Date.now() - started > 2_000, 'not before a lease had passed')
+  t.match(api.store.get(CONFIG_MAPS, NAMESPACE, LOCK)['data'], { theirs: 'kept' })
+})
+
+t.test(
+  'a watch begins with what was missed, tells of data and not of renewals, and is not told of deletion',
+  async t => {
+    const { api, jvm, sidecar } = await stage(t)
+    const { body: lock } = await jvm.lead()
+    const events: { type: string; object: ConfigMap }[] = []
+    const request = httpRequest(
+      `${sidecar.url}${PATH}?watch=true&fieldSelector=metadata.name%3D${LOCK}&resourceVersion=1`,
+      {
+        headers: { 'user-agent': 'flink', connection: 'Upgrade', upgrade: 'websocket' },
+      },
+    )
+    request.on('response', response => {
+      response.on('data', (chunk: Buffer) =>
+        events.push(
+          ...String(chunk)
+            .trim()
+            .split('\n')
+            .map(line => JSON.parse(line)),
+        ),
+      )
+      response.on('error', () => {})
+    })
+    request.on('error', () => {})
+    request.end()
+    t.teardown(() => request.destroy())
+    await until(() => events.length === 1)
+    t.match(events[0], { type: 'MODIFIED', object: { metadata: { name: LOCK } } })
+    await jvm.ask('PUT', `${PATH}/${LOCK}`, { ...lock, data: { a: '1' } }, { 'content-type': 'application/json' })
+    await until(() => events.length === 2)
+    t.same(events[1]?.object.data, { a: '1' })
+    await new Promise(resolve => setTimeout(resolve, 1_200))
+    t.equal(events.length, 2, 'two renewals later')
+    api.store.delete(CONFIG_MAPS, NAMESPACE, LOCK)
+    await until(() => !sidecar.candidate.leading())
+    t.notOk(events.some(event => event.type === 'DELETED'))
+  },
+)
+
+t.test('what leaves the pod are the leader keys, read-only', async t => {
+  const { jvm, sidecar } = await stage(t)
+  const { body: lock } = await jvm.lead()
+  const data = { 'org.apache.flink.k8s.leader.restserver': 's,http://x:8081', 'executionPlan-1': 'secret' }
+  await jvm.ask('PUT', `${PATH}/${LOCK}`, { ...lock, data }, { 'content-type': 'application/json' })
+  const outside = (await (await fetch(`${sidecar.podUrl}${PATH}/${LOCK}`)).json()) as ConfigMap
+  t.same(Object.keys(outside.data ?? {}), ['org.apache.flink.k8s.leader.restserver'])
+  t.equal((await fetch(`${sidecar.podUrl}${PATH}/${JOB}`)).status, 403)
+  t.equal((await fetch(`${sidecar.podUrl}${PATH}/${LOCK}`, { method: 'DELETE' })).status, 405)
+  t.equal((await fetch(`${sidecar.podUrl}/switchover`, { method: 'POST' })).status, 404)
+})
+
+t.test('conflicts, refusals, delays and broken watches change nothing for a leading JVM', async t => {
+  const { api, jvm, sidecar } = await stage(t)
+  await jvm.lead()
+  const { token } = sidecar.candidate
+  const patch = (r: { method: string }): boolean => r.method === 'PATCH'
+  api.fail({ match: patch, status: 409, times: 2 })
+  api.breakWatches()
+  await until(() => api.openWatches > 0)
+  api.fail({ match: patch, status: 429, retryAfterSeconds: 1, times: 1 })
+  api.store.compact()
+  api.expireWatches()
+  await until(() => api.openWatches > 0)
+  api.fail({ match: patch, afterCommit: true, times: 1 })
+  api.delayMs = 100
+  await new Promise(resolve => setTimeout(resolve, 1_500))
+  t.equal((await jvm.claim('1')).status, 200)
+  t.equal(sidecar.candidate.token, token)
+})
+
+t.test('with a Lease as lock the data goes to the ConfigMap beside it', async t => {
+  const { api, jvm, sidecar } = await stage(t, { lockKind: 'lease' })
+  const leases = RESOURCES.find(resource => resource.plural === 'leases') as (typeof RESOURCES)[number]
+  const { body: lock } = await jvm.lead()
+  t.match(api.store.get(leases, NAMESPACE, 'c-leader')['spec'], { holderIdentity: 'jm-0_uid', leaseDurationSeconds: 3 })
+  await jvm.ask('PUT', `${PATH}/${LOCK}`, { ...lock, data: { a: '1' } }, { 'content-type': 'application/json' })
+  t.same(api.store.get(CONFIG_MAPS, NAMESPACE, LOCK)['data'], { a: '1' })
+  t.ok(sidecar.candidate.token > 0)
+})
+
+for (const dialect of ['1.17', '1.20', '2.3'] as const)
+  t.test(`the client of Flink ${dialect} leads, writes checkpoints and hands over through two sidecars`, async t => {
+    const api = new ApiServer()
+    await api.listen()
+    t.teardown(() => api.close())
+    const clients: { client: FlinkClient; sidecar: TestSidecar; jvm: HandMadeJvm; granted: number; ended: boolean }[] =
+      []
+    for (const name of ['jm-0', 'jm-1']) {
+      const jvm = new HandMadeJvm(name)
+      await jvm.start()
+      const sidecar = new TestSidecar({ apiUrl: api.url, name, jvmPort: jvm.port })
+      await sidecar.start()
+      const one = { sidecar, jvm, granted: 0, ended: false } as (typeof clients)[number]
+      one.client = new FlinkClient({
+        master: sidecar.url,
+        clusterId: 'c',
+        namespace: NAMESPACE,
+        dialect,
+        rpcAddress: `127.0.0.1:${jvm.port}`,
+        onEvent: event => {
+          if (event.type === 'leading') one.granted++
+        },
+      })
+      t.teardown(async () => {
+        one.client.kill()
+        await sidecar.crash()
+        await jvm.die().catch(() => {})
+      })
+      clients.push(one)
+      await one.client.start()
+    }
+    await until(() => clients.some(one => one.granted === 1), 30_000)
+    const first = clients.find(one => one.granted === 1) as (typeof clients)[number]
+    const second = clients.find(one => one !== first) as (typeof clients)[number]
+    const job = '00000000000000000000000000000001'
+    t.ok(await first.client.startJob(job))
+    const before = api.requests.length
+    t.equal(await first.client.checkpoint(job), 1)
+    const sent = api.requests.slice(before).filter(r => r.path.endsWith(`${job}-config-map`))
+    t.ok(sent.length <= 4, `${sent.length} requests for a checkpoint`)
+    const token = first.sidecar.candidate.token
+    first.client.kill()
+    await first.jvm.die()
+    await until(() => second.granted === 1, 30_000)
+    t.ok(second.sidecar.candidate.token > token)
+    t.same(second.client.jobIds, [job], 'the job is known to the new leader')
+  })
+
+const until = async (fits: () => boolean | Promise<boolean>, timeoutMs = 15_000): Promise<void> => {
+  const end = Date.now() + timeoutMs
+  while (!(await fits())) {
+    if (Date.now() > end) throw new Error(`never came: ${fits}`)
+    await new Promise(resolve => setTimeout(resolve, 20))
+  }
+}
