@@ -6,12 +6,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { LeaderDocument } from '../sidecar/leader.ts'
-import type { ApiServer } from '../test/world/api-server.ts'
-import { RESOURCES } from '../test/world/api-store.ts'
+import { resourceOf } from '../test/world/kube-resources.ts'
+import type { KubeServer } from '../test/world/kube-server.ts'
 
 export type DemoPodOptions = {
   name: string
-  api: ApiServer
+  api: KubeServer
   namespace: string
   clusterId: string
   home: string | undefined
@@ -58,10 +58,11 @@ export class DemoPod {
 
   async #startSidecar(): Promise<void> {
     const { api, namespace, clusterId, name } = this.#options
-    const pods = RESOURCES.find(resource => resource.plural === 'pods')
-    if (pods === undefined) throw new Error('the embedded API knows no pods')
     const labels = { component: 'jobmanager', 'flink-ha.io/cluster': clusterId }
-    const pod = api.store.create(pods, namespace, { metadata: { name, labels } })
+    const pod = api.store.create(resourceOf('pods'), namespace, {
+      metadata: { name, labels },
+      spec: { containers: [{ name: 'jobmanager', image: 'flink' }] },
+    })
     const flags = {
       'cluster-id': clusterId,
       namespace,

@@ -8,8 +8,8 @@ import { ConfigError, EXIT } from '../shared/errors.ts'
 import type { ConfigMap } from '../shared/lock.ts'
 import { lockOfConfigMap } from '../shared/lock.ts'
 import { LOCK_SUFFIX } from '../shared/names.ts'
-import { ApiServer } from '../test/world/api-server.ts'
-import { RESOURCES } from '../test/world/api-store.ts'
+import { resourceOf } from '../test/world/kube-resources.ts'
+import { KubeServer } from '../test/world/kube-server.ts'
 import { DemoPod, flinkHome, nowMs } from './demo-pod.ts'
 
 const NAMESPACE = 'demo'
@@ -23,8 +23,9 @@ const say = (text: string): void => void process.stdout.write(`${text}\n`)
 
 export const runDemo = async (args: readonly string[]): Promise<void> => {
   const once = readArgs(args) || !process.stdout.isTTY
-  const api = new ApiServer()
+  const api = new KubeServer()
   await api.listen()
+  api.store.create(resourceOf('namespaces'), '', { metadata: { name: NAMESPACE } })
   const pods: DemoPod[] = []
   const end = async (): Promise<void> => {
     await Promise.all(pods.map(pod => pod.end()))
@@ -52,7 +53,7 @@ const readArgs = (args: readonly string[]): boolean => {
   }
 }
 
-const play = async (api: ApiServer, pods: DemoPod[]): Promise<void> => {
+const play = async (api: KubeServer, pods: DemoPod[]): Promise<void> => {
   const home = flinkHome()
   say(`An embedded Kubernetes API at ${api.url}, and two JobManagers with a sidecar each.`)
   say(
@@ -76,7 +77,7 @@ const play = async (api: ApiServer, pods: DemoPod[]): Promise<void> => {
 }
 
 /** Plays one fault and prints its timeline; milliseconds to the grant. */
-const show = async (api: ApiServer, title: string, from: DemoPod, to: DemoPod, fault: () => void): Promise<number> => {
+const show = async (api: KubeServer, title: string, from: DemoPod, to: DemoPod, fault: () => void): Promise<number> => {
   const moments: Moment[] = []
   const off = api.store.onChange(({ object }) => {
     if (object.metadata.name !== `${CLUSTER_ID}${LOCK_SUFFIX}`) return
@@ -103,14 +104,12 @@ const show = async (api: ApiServer, title: string, from: DemoPod, to: DemoPod, f
   return Math.round(granted - start)
 }
 
-const leaderAddress = (api: ApiServer): true | undefined => {
-  const configMaps = RESOURCES.find(resource => resource.plural === 'configmaps')
-  const lock =
-    configMaps && api.store.list(configMaps, NAMESPACE).find(object => object.metadata.name.endsWith(LOCK_SUFFIX))
+const leaderAddress = (api: KubeServer): true | undefined => {
+  const lock = api.store.find(resourceOf('configmaps'), NAMESPACE, `${CLUSTER_ID}${LOCK_SUFFIX}`)
   return Object.keys((lock?.['data'] ?? {}) as object).length >= 3 ? true : undefined
 }
 
-const addresses = (api: ApiServer, pods: DemoPod[]): void => {
+const addresses = (api: KubeServer, pods: DemoPod[]): void => {
   say('\nStill up, to try by hand (Ctrl-C ends it):')
   for (const pod of pods)
     say(`  ${pod.name}  curl ${pod.url}/leader   curl -N ${pod.url}/leader/stream   browser: ${pod.url}/`)

@@ -19,7 +19,13 @@ import { ACCEPT_METADATA, type KubeClient } from '../shared/kube-client.ts'
 import { ListWatch, type Sight } from '../shared/list-watch.ts'
 import { type ConfigMap, haLabels, type Lease, lockOfConfigMap, lockOfLease } from '../shared/lock.ts'
 import type { Log } from '../shared/log.ts'
-import { ANNOTATION_CANDIDATES, ANNOTATION_JVM, LEADER_KEY_PREFIX, LOCK_SUFFIX } from '../shared/names.ts'
+import {
+  ANNOTATION_CANDIDATES,
+  ANNOTATION_JVM,
+  ANNOTATION_TOKEN,
+  LEADER_KEY_PREFIX,
+  LOCK_SUFFIX,
+} from '../shared/names.ts'
 import { isStale } from '../shared/resource-version.ts'
 import type { Timings } from '../shared/timings.ts'
 import { History } from './history.ts'
@@ -89,6 +95,8 @@ export class Candidate {
   #lastSeenAtMs = 0
   #standbys: Standbys
   #joining = false
+  /** Token that the ConfigMap beside a Lease is stamped with. */
+  #stamped: number | undefined
 
   constructor(options: CandidateOptions) {
     this.#options = options
@@ -131,6 +139,11 @@ export class Candidate {
   /** Whether we lead at this very moment: the clock is asked each time, also after a pause of the process. */
   leading(): boolean {
     return this.#options.clock.monoMs() < this.#election.validUntilMs(this.#state)
+  }
+  /** Whether we lead with a ConfigMap to show for it. */
+  ready(): boolean {
+    const stamped = this.#options.lockKind === 'configmap' || this.#stamped === this.#state.token
+    return this.leading() && this.#cached?.object !== undefined && stamped
   }
   validForMs(): number {
     return Math.max(0, this.#election.validUntilMs(this.#state) - this.#options.clock.monoMs())
@@ -309,7 +322,7 @@ export class Candidate {
         log.info({ token: action.token, resumed: action.resumed }, 'leading')
         this.jvmEvent({ type: 'leading', leading: true })
         this.#standbys.start(() => parseJoined(this.#cached?.object), this.#options.timings.retryMs)
-        if (this.#options.lockKind === 'lease') void this.#ensureConfigMap()
+        if (this.#options.lockKind === 'lease') void this.#stamp(action.token)
         return
       }
       case 'yield':
@@ -410,25 +423,14 @@ export class Candidate {
     const target = this.#target
     if (target === undefined || !this.leading()) return { result: 'not-leading' }
     if (cached?.object === undefined || cached.dataSince !== since) return { result: 'stale' }
-    const write: Write = {
-      id: 0,
-      kind: 'renew',
-      version: cached.version,
-      raw: '',
-      token: this.#state.token,
-      sentAtMs: 0,
-      reason: '',
-      successor: '',
-      resumes: false,
-      data: undefined,
-    }
-    const timeoutMs = timings.retryMs
-    const outcome = await writeConfigMapLock(client, target, write, {
-      jvm: '',
-      data: patch,
-      current: cached.object,
-      timeoutMs,
-    })
+    const outcome = await attempt(
+      client.request('PATCH', `${configMapsPath(target.namespace)}/${target.name}`, {
+        body: { metadata: { resourceVersion: cached.version }, data: patch },
+        contentType: 'application/merge-patch+json',
+        accept: ACCEPT_METADATA,
+        timeoutMs: timings.retryMs,
+      }),
+    )
     if (outcome.result === 'conflict') return { result: 'stale' }
     if (outcome.result !== 'done') return { result: 'failed', ...pick(outcome) }
     const object = { ...cached.object, metadata: outcome.metadata, data: applyPatch(cached.object.data ?? {}, patch) }
@@ -465,16 +467,48 @@ export class Candidate {
     })
   }
 
-  /** With a Lease as lock nobody else makes the ConfigMap that Flink's data goes to. */
-  async #ensureConfigMap(): Promise<void> {
+  /**
+   * With a Lease as lock the ConfigMap knows nothing of terms: it is made if it is missing, and stamped with the term's
+   * token, so that what was read before the stamp fails its compare-and-set.
+   */
+  async #stamp(token: number): Promise<void> {
+    const { client, clock, log, timings } = this.#options
     const [target, cached] = [this.#target, this.#cached]
-    if (target === undefined || cached === undefined || cached.object !== undefined) return
+    if (target === undefined || !this.leading() || this.#state.token !== token || this.#stamped === token) return
     const path = configMapsPath(target.namespace)
-    const metadata = { name: target.name, labels: haLabels(target.clusterId) }
-    const body = { apiVersion: 'v1', kind: 'ConfigMap', metadata }
-    const timeoutMs = this.#options.timings.retryMs
-    const outcome = await attempt(this.#options.client.request('POST', path, { body, timeoutMs }))
-    if (outcome.result !== 'done') this.#options.log.warn({ message: outcome.message }, 'the ConfigMap cannot be made')
+    const annotations = { [ANNOTATION_TOKEN]: String(token) }
+    const timeoutMs = timings.retryMs
+    const outcome =
+      cached?.object === undefined
+        ? await attempt(
+            client.request('POST', path, {
+              body: {
+                apiVersion: 'v1',
+                kind: 'ConfigMap',
+                metadata: { name: target.name, labels: haLabels(target.clusterId), annotations },
+              },
+              timeoutMs,
+            }),
+          )
+        : await attempt(
+            client.request('PATCH', `${path}/${target.name}`, {
+              body: { metadata: { resourceVersion: cached.version, annotations } },
+              contentType: 'application/merge-patch+json',
+              timeoutMs,
+            }),
+          )
+    if (outcome.result !== 'done') {
+      log.warn({ message: outcome.message }, 'the ConfigMap cannot be stamped, trying again')
+      clock.after(200, () => void this.#stamp(token))
+      return
+    }
+    const version = outcome.metadata.resourceVersion ?? ''
+    this.#enqueue(() => {
+      this.#cache(outcome.body as ConfigMap, version)
+      if (this.#state.token !== token) return
+      this.#stamped = token
+      this.#termVersion = version
+    })
   }
 
   #seeConfigMap(sight: Sight<ConfigMap>): void {

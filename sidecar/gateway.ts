@@ -130,7 +130,7 @@ export class Gateway {
 
   #changed(): void {
     const { candidate } = this.#options
-    if (candidate.leading()) {
+    if (candidate.ready()) {
       for (const release of [...this.#held]) release()
       // A term that is gone on with after a restart was claimed before it.
       if (candidate.jvm.expected !== '' && candidate.jvm.expected === candidate.jvm.identity)
@@ -240,7 +240,7 @@ export class Gateway {
 
   #holder(): string {
     const { candidate } = this.#options
-    if (candidate.leading()) return this.#granted() ? candidate.jvm.identity : ''
+    if (candidate.ready()) return this.#granted() ? candidate.jvm.identity : ''
     const real = candidate.lock?.record?.holder ?? ''
     // A vacant lock is nothing for Flink to take: the sidecar stands for it, and until it leads, somebody else holds it.
     return real === '' ? candidate.identity : real
@@ -256,14 +256,9 @@ export class Gateway {
       return this.#answer(request, response, 200, object)
     }
     // Whoever may believe to lead is told at once; whoever only waits for leadership is answered when there is news.
-    if (this.#ready() || this.#believes || candidate.jvm.phase === 'stopped') return this.#tell(request, response)
+    if (this.#options.candidate.ready() || this.#believes || candidate.jvm.phase === 'stopped')
+      return this.#tell(request, response)
     this.#hold(request, response)
-  }
-
-  /** Whether this pod leads with a ConfigMap to show for it. */
-  #ready(): boolean {
-    const { candidate } = this.#options
-    return candidate.leading() && candidate.cached?.object !== undefined
   }
 
   #tell(request: IncomingMessage, response: ServerResponse): void {
@@ -281,10 +276,10 @@ export class Gateway {
   #hold(request: IncomingMessage, response: ServerResponse): void {
     const { clock, candidate } = this.#options
     const release = (): void => {
-      if (!this.#ready() && !response.destroyed && clock.monoMs() < untilMs) return
+      if (!this.#options.candidate.ready() && !response.destroyed && clock.monoMs() < untilMs) return
       done()
       if (response.destroyed) return
-      const waited = !this.#ready()
+      const waited = !this.#options.candidate.ready()
       // Flink asks again 100 ms after a 503, but only 5 to 11 s after the *asking* of what was answered. One 503 in
       // between, and that time has passed when the answer comes: there is then nearly always a question in flight.
       if (waited && !this.#oldDialect && !this.#heldOnce) {
@@ -360,7 +355,7 @@ export class Gateway {
         : decideLockWrite({ method, contentType, body, current, dataSince: cached.dataSince })
     if (decision.kind === 'bad') return this.#count(request, response, decision.status, decision.message, name)
     if (decision.kind === 'release') return this.#released(request, response, body, name)
-    if (!candidate.leading()) return this.#fence(request, response, 'lock', 'this pod does not lead', name)
+    if (!candidate.ready()) return this.#fence(request, response, 'lock', 'this pod does not lead', name)
     if (decision.kind === 'stale')
       return this.#count(request, response, 409, `configmaps "${name}" has been modified`, name)
     const refused = this.#take(decision.claim, versionIn(body))

@@ -6,12 +6,12 @@ import t, { type Test } from 'tap'
 import type { ConfigMap } from '../../shared/lock.ts'
 import { ANNOTATION_LEADER } from '../../shared/names.ts'
 import { parseRecord } from '../../shared/record.ts'
-import { ApiServer } from '../world/api-server.ts'
-import { type Obj, RESOURCES } from '../world/api-store.ts'
 import { FlinkClient } from '../world/flink-client.ts'
+import { type KubeObject, resourceOf } from '../world/kube-resources.ts'
+import { KubeServer } from '../world/kube-server.ts'
 import { LOCK, NAMESPACE, TestSidecar, type TestSidecarOptions } from '../world/sidecar.ts'
 
-const CONFIG_MAPS = RESOURCES.find(resource => resource.plural === 'configmaps') as (typeof RESOURCES)[number]
+const CONFIG_MAPS = resourceOf('configmaps')
 const PATH = `/api/v1/namespaces/${NAMESPACE}/configmaps`
 const JOB = 'c-00000000000000000000000000000001-config-map'
 
@@ -89,11 +89,24 @@ class HandMadeJvm {
 const holderIn = (object: ConfigMap): string | undefined =>
   parseRecord(object.metadata.annotations?.[ANNOTATION_LEADER])?.holder
 
-type Stage = { api: ApiServer; sidecar: TestSidecar; jvm: HandMadeJvm; real: () => Obj }
+type Stage = { api: KubeServer; sidecar: TestSidecar; jvm: HandMadeJvm; real: () => KubeObject }
+
+/** An API with a lock that nobody holds: a missing one would be waited for. */
+const anApi = async (): Promise<KubeServer> => {
+  const api = new KubeServer()
+  await api.listen()
+  api.store.create(resourceOf('namespaces'), '', { metadata: { name: NAMESPACE } })
+  return api
+}
+
+const VACANT = '{"holderIdentity":"","leaseDuration":1,"acquireTime":"","renewTime":"","leaderTransitions":0}'
+const vacate = (api: KubeServer): void => {
+  api.store.create(CONFIG_MAPS, NAMESPACE, { metadata: { name: LOCK, annotations: { [ANNOTATION_LEADER]: VACANT } } })
+}
 
 const stage = async (t: Test, options: Partial<TestSidecarOptions> = {}): Promise<Stage> => {
-  const api = new ApiServer()
-  await api.listen()
+  const api = await anApi()
+  vacate(api)
   const jvm = new HandMadeJvm()
   await jvm.start()
   const sidecar = new TestSidecar({ apiUrl: api.url, name: 'jm-0', jvmPort: jvm.port, ...options })
@@ -298,9 +311,8 @@ t.test('the cluster is learned from the first request that names it', async t =>
 })
 
 t.test('a foreign ConfigMap of the lock’s name is taken after a lease, and keeps what is in it', async t => {
-  const api = new ApiServer()
-  await api.listen()
-  api.store.create(CONFIG_MAPS, NAMESPACE, { metadata: { name: LOCK }, data: { theirs: 'kept' } } as Obj)
+  const api = await anApi()
+  api.store.create(CONFIG_MAPS, NAMESPACE, { metadata: { name: LOCK }, data: { theirs: 'kept' } })
   const jvm = new HandMadeJvm()
   await jvm.start()
   const sidecar = new TestSidecar({ apiUrl: api.url, name: 'jm-0', jvmPort: jvm.port })
@@ -377,11 +389,11 @@ t.test('conflicts, refusals, delays and broken watches change nothing for a lead
   api.breakWatches()
   await until(() => api.openWatches > 0)
   api.fail({ match: patch, status: 429, retryAfterSeconds: 1, times: 1 })
-  api.store.compact()
+  api.compact()
   api.expireWatches()
   await until(() => api.openWatches > 0)
   api.fail({ match: patch, afterCommit: true, times: 1 })
-  api.delayMs = 100
+  api.delay(100)
   await new Promise(resolve => setTimeout(resolve, 1_500))
   t.equal((await jvm.claim('1')).status, 200)
   t.equal(sidecar.candidate.token, token)
@@ -389,7 +401,7 @@ t.test('conflicts, refusals, delays and broken watches change nothing for a lead
 
 t.test('with a Lease as lock the data goes to the ConfigMap beside it', async t => {
   const { api, jvm, sidecar } = await stage(t, { lockKind: 'lease' })
-  const leases = RESOURCES.find(resource => resource.plural === 'leases') as (typeof RESOURCES)[number]
+  const leases = resourceOf('leases')
   const { body: lock } = await jvm.lead()
   t.match(api.store.get(leases, NAMESPACE, 'c-leader')['spec'], { holderIdentity: 'jm-0_uid', leaseDurationSeconds: 3 })
   await jvm.ask('PUT', `${PATH}/${LOCK}`, { ...lock, data: { a: '1' } }, { 'content-type': 'application/json' })
@@ -399,8 +411,8 @@ t.test('with a Lease as lock the data goes to the ConfigMap beside it', async t 
 
 for (const dialect of ['1.17', '1.20', '2.3'] as const)
   t.test(`the client of Flink ${dialect} leads, writes checkpoints and hands over through two sidecars`, async t => {
-    const api = new ApiServer()
-    await api.listen()
+    const api = await anApi()
+    vacate(api)
     t.teardown(() => api.close())
     const clients: { client: FlinkClient; sidecar: TestSidecar; jvm: HandMadeJvm; granted: number; ended: boolean }[] =
       []

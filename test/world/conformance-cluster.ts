@@ -79,7 +79,7 @@ export const clusterCases: Case[] = [
       const path = `${leases(target)}/c-put`
       const body = { metadata: { name: 'c-put' }, spec: { holderIdentity: 'a' } }
       const created = await target.request('PUT', path, body)
-      t.ok(created.status === 201 || created.status === 200)
+      t.equal(created.status, 201)
       const unversioned = await target.request('PUT', path, body)
       refused(t, unversioned, 422, 'Invalid', 'metadata.resourceVersion: Invalid value: 0: must be specified')
       await target.request('DELETE', path)
@@ -88,7 +88,7 @@ export const clusterCases: Case[] = [
       t.equal((await target.request('GET', path)).status, 404)
       const { uid: _, ...metadata } = created.body.metadata
       const late = await target.request('PUT', path, { ...created.body, metadata })
-      t.equal(late.status, created.status, 'a version alone does not protect')
+      t.equal(late.status, 201, 'a version alone does not protect')
     },
   },
   {
@@ -142,15 +142,17 @@ export const clusterCases: Case[] = [
     },
   },
   {
-    name: 'a deployment counts generations of its spec',
+    name: 'a deployment counts generations of its spec and annotations',
     run: async (t, target) => {
       const made = await makeDeployment(t, target, 'c-generation')
       t.equal(made.metadata.generation, 1)
       const path = `${deployments(target)}/c-generation`
+      const labelled = await target.request('PATCH', path, { metadata: { labels: { a: 'b' } } }, MERGE)
+      t.equal(labelled.body.metadata.generation, 1)
       const noted = await target.request('PATCH', path, { metadata: { annotations: { a: 'b' } } }, MERGE)
-      t.equal(noted.body.metadata.generation, 1)
+      t.equal(noted.body.metadata.generation, 2)
       const paused = await target.request('PATCH', path, { spec: { paused: true } }, MERGE)
-      t.equal(paused.body.metadata.generation, 2)
+      t.equal(paused.body.metadata.generation, 3)
     },
   },
   {

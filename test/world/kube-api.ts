@@ -95,8 +95,10 @@ export class KubeApi {
         return call.name === undefined ? this.#collection(call) : shaped(call, 200, this.#named(call, 'get'))
       case 'POST':
         return this.#create(call)
-      case 'PUT':
-        return shaped(call, 200, this.#named(call, 'put'))
+      case 'PUT': {
+        const isNew = call.name !== undefined && this.#find(call, call.name) === undefined
+        return shaped(call, isNew ? 201 : 200, this.#named(call, 'put'))
+      }
       case 'PATCH':
         return shaped(call, 200, this.#named(call, 'patch'))
       case 'DELETE':
@@ -106,14 +108,16 @@ export class KubeApi {
     }
   }
 
+  #find({ resource, namespace = '' }: Call, name: string): KubeObject | undefined {
+    return this.store.find(resource, namespace, name)
+  }
+
   #named(call: Call, verb: 'get' | 'put' | 'patch'): KubeObject {
     const { resource, name, namespace = '', dryRun } = call
     if (name === undefined) throw notAllowed()
     if (verb === 'get') return this.store.get(resource, namespace, name)
     const options = { dryRun, subresource: call.subresource === 'status' ? ('status' as const) : undefined }
-    if (verb === 'put') {
-      return this.store.replace(resource, namespace, name, bodyOf(call), options)
-    }
+    if (verb === 'put') return this.store.replace(resource, namespace, name, bodyOf(call), options)
     const type = PATCH_TYPES[mediaType(call.request)]
     if (type === undefined) throw new KubeError(415, '415: Unsupported Media Type', { details: {} })
     return this.store.patch(resource, namespace, name, type, patchOf(call.request), options)
@@ -187,7 +191,7 @@ export class KubeApi {
     const options = deleteOptionsOf(call)
     // Garbage collection may have been there first.
     for (const { metadata } of found)
-      if (this.store.find(resource, namespace ?? '', metadata.name) !== undefined)
+      if (this.#find(call, metadata.name) !== undefined)
         this.store.delete(resource, namespace ?? '', metadata.name, options)
     return listed(call, found, version)
   }

@@ -79,7 +79,7 @@ export const changed = (
   if (subresource === 'status') return { ...before, metadata: meta, ...pick(given, 'status') }
   const { status: _, ...content } = given
   const object = of.hasStatus ? { ...content, metadata: meta, ...pick(before, 'status') } : { ...given, metadata: meta }
-  if (of.hasGeneration && !isDeepStrictEqual(contentOf(object), contentOf(before)))
+  if (of.hasGeneration && !isDeepStrictEqual(countedOf(of, object), countedOf(of, before)))
     object.metadata.generation = (was.generation ?? 0) + 1
   return object
 }
@@ -87,7 +87,9 @@ export const changed = (
 const pick = (object: KubeObject, field: string): object =>
   object[field] === undefined ? {} : { [field]: object[field] }
 
-const contentOf = ({ metadata: _, status: __, ...content }: KubeObject): object => content
+/** The part whose changes a generation counts. */
+const countedOf = (of: Resource, { metadata, status: _, ...content }: KubeObject): object =>
+  of.annotationsCount ? { ...content, annotations: metadata.annotations } : content
 
 /** The path and the body have to name the same object. @throws KubeError 400 */
 export const checkPath = (namespace: string, name: string, { metadata }: KubeObject): void => {

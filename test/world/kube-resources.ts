@@ -37,6 +37,8 @@ export type Resource = {
   hasStatus: boolean
   /** `metadata.generation` counts the changes of everything but metadata and status. */
   hasGeneration: boolean
+  /** And of annotations. */
+  annotationsCount: boolean
   /** A PUT without resourceVersion is taken. */
   unconditionalUpdate: boolean
   /** A PUT of a missing object creates it. */
@@ -57,6 +59,7 @@ const resource = (group: string, plural: string, kind: string, differences: Diff
   namespaced: true,
   hasStatus: false,
   hasGeneration: false,
+  annotationsCount: false,
   unconditionalUpdate: true,
   createOnUpdate: false,
   returnsDeleted: false,
@@ -79,7 +82,7 @@ export const RESOURCES: readonly Resource[] = [
   resource('', 'secrets', 'Secret', { fields: ['type'] }),
   resource('', 'serviceaccounts', 'ServiceAccount', { returnsDeleted }),
   resource('coordination.k8s.io', 'leases', 'Lease', { unconditionalUpdate: false, createOnUpdate }),
-  resource('apps', 'deployments', 'Deployment', workload),
+  resource('apps', 'deployments', 'Deployment', { ...workload, annotationsCount: true }),
   resource('apps', 'replicasets', 'ReplicaSet', workload),
   resource('apps', 'statefulsets', 'StatefulSet', workload),
   resource('batch', 'jobs', 'Job', { ...workload, returnsDeleted }),
