@@ -52,13 +52,7 @@ const MUTATIONS = [
     'return s.lockSinceMs',
     ELECTION,
   ],
-  [
-    'a renewal begins the wait anew',
-    'shared/election.ts',
-    's.lock.raw === lock.raw ? s.lockSinceMs',
-    'true ? s.lockSinceMs',
-    ELECTION,
-  ],
+  ['a renewal begins the wait anew', 'shared/election.ts', '    a.raw === b.raw &&\n', '', ELECTION],
   ['lower versions are ignored', 'shared/election.ts', 'isStale(s.lock.version, lock.version)\n', 'false\n', ELECTION],
   [
     'another holder ends a term',
@@ -98,8 +92,8 @@ const MUTATIONS = [
   [
     'only who has something to lead for stands',
     'shared/election.ts',
-    'if (!s.standing || now.monoMs < takeoverAtMs(s)) return s',
-    'if (now.monoMs < takeoverAtMs(s)) return s',
+    'return s.standing && now.monoMs >= takeoverAtMs(s) ? send(',
+    'return now.monoMs >= takeoverAtMs(s) ? send(',
     ELECTION,
   ],
   [

@@ -44,15 +44,15 @@ export const raise = async (purpose: string, setup: Setup, prelude?: Prelude): P
     if (setup.checkpointSeconds !== null) await cluster.checkpoints(leader, jobId, 2)
     return { namespace, cluster, agent, observer, jobId }
   } catch (error) {
-    await keepLogs(namespace)
+    await keepLogs(namespace, undefined)
     await drop(namespace)
     throw error
   }
 }
 
 /** Ends a scene. `failed`: its logs are kept first, and where is told. */
-export const strike = async ({ namespace, agent }: Scene, failed: boolean): Promise<void> => {
-  if (failed) await keepLogs(namespace)
+export const strike = async ({ namespace, agent, observer }: Scene, failed: boolean): Promise<void> => {
+  if (failed) await keepLogs(namespace, observer)
   if (process.env['FLINK_HA_LIVE_KEEP'] !== undefined) return
   await namespace.removePods()
   // The storage is a folder of the node's, seen through its first process.
@@ -66,7 +66,7 @@ const drop = async (namespace: Namespace): Promise<void> => {
   open.delete(namespace.name)
 }
 
-const keepLogs = async (namespace: Namespace): Promise<void> => {
+const keepLogs = async (namespace: Namespace, observer: LockObserver | undefined): Promise<void> => {
   const folder = join(tmpdir(), 'flink-ha-live-logs', namespace.name)
   await mkdir(folder, { recursive: true })
   const keep = async (pod: Pod, container: string, previous: boolean): Promise<void> => {
@@ -79,6 +79,11 @@ const keepLogs = async (namespace: Namespace): Promise<void> => {
       for (const previous of [false, true]) await keep(pod, container, previous)
   const maps = await namespace.kubectl(['get', 'configmaps,pods', '-o', 'yaml']).catch(String)
   await writeFile(join(folder, 'objects.yaml'), maps)
+  const versions = observer?.versions.map(({ atMs, object }) => {
+    const { managedFields: _, ...metadata } = object.metadata as { managedFields?: unknown }
+    return `${new Date(atMs).toISOString()} ${JSON.stringify({ metadata, data: object.data })}\n`
+  })
+  await writeFile(join(folder, 'versions.jsonl'), versions?.join('') ?? '')
   console.error(`# logs are kept in ${folder}`)
 }
 

@@ -1,0 +1,334 @@
+// The contract of the endpoint, row by row, against a real sidecar on the embedded API.
+import { get, request as httpRequest } from 'node:http'
+import { createConnection } from 'node:net'
+import t, { type Test } from 'tap'
+import { ANNOTATION_LEADER } from '../../shared/names.ts'
+import { formatRecord, formatTime } from '../../shared/record.ts'
+import type { LeaderDocument } from '../../sidecar/leader.ts'
+import { resourceOf } from '../world/kube-resources.ts'
+import { KubeServer } from '../world/kube-server.ts'
+import { CLUSTER_ID, LOCK, NAMESPACE, TestSidecar } from '../world/sidecar.ts'
+
+const CONFIG_MAPS = resourceOf('configmaps')
+const KEY = 'org.apache.flink.k8s.leader.'
+let stamp = 0
+/** A record of another candidate, as freshly renewed. */
+const record = (holder: string, leaseMs = 60_000): string => {
+  const time = formatTime(1.7e15 + ++stamp)
+  return formatRecord({ holder, leaseMs, acquireTime: time, renewTime: time, transitions: 4 })
+}
+
+type Stage = { api: KubeServer; sidecar: TestSidecar; hold: (holder: string, leaseMs?: number, data?: object) => void }
+
+const stage = async (t: Test): Promise<Stage> => {
+  const api = new KubeServer()
+  await api.listen()
+  api.store.create(resourceOf('namespaces'), '', { metadata: { name: NAMESPACE } })
+  api.store.create(CONFIG_MAPS, NAMESPACE, {
+    metadata: { name: LOCK, annotations: { [ANNOTATION_LEADER]: record('') } },
+  })
+  const sidecar = new TestSidecar({ apiUrl: api.url, name: 'jm-0', jvmPort: 1 })
+  await sidecar.start()
+  t.teardown(async () => {
+    await sidecar.crash()
+    await api.close()
+  })
+  await until(() => sidecar.candidate.lock !== undefined)
+  const hold = (holder: string, leaseMs?: number, data?: object): void => {
+    const annotations = { [ANNOTATION_LEADER]: record(holder, leaseMs), 'flink-ha.io/token': '77' }
+    api.store.patch(CONFIG_MAPS, NAMESPACE, LOCK, 'merge', { metadata: { annotations }, ...(data && { data }) })
+  }
+  return { api, sidecar, hold }
+}
+
+const until = async (fits: () => boolean | Promise<boolean>): Promise<void> => {
+  const end = Date.now() + 15_000
+  while (!(await fits())) {
+    if (Date.now() > end) throw new Error(`never came: ${fits}`)
+    await new Promise(resolve => setTimeout(resolve, 10))
+  }
+}
+const json = async (url: string, init?: RequestInit): Promise<{ status: number; headers: Headers; body: unknown }> => {
+  const response = await fetch(url, init)
+  return { status: response.status, headers: response.headers, body: await response.json() }
+}
+const leads = (sidecar: TestSidecar, name: string | null) => async (): Promise<boolean> =>
+  ((await json(`${sidecar.url}/leader`)).body as LeaderDocument).name === name
+
+t.test('GET /leader tells the leader with its components, on both ports', async t => {
+  const { sidecar, hold } = await stage(t)
+  hold('jm-1_uid', 60_000, {
+    [`${KEY}restserver`]: 's-1,http://10.0.0.1:8081',
+    [`${KEY}dispatcher`]: 's-1,pekko.tcp://flink@10.0.0.1:6123/user/rpc/dispatcher_1',
+    [`${KEY}job-00000000000000000000000000000001`]: 's-1,pekko.tcp://flink@10.0.0.1:6123/user/rpc/jobmanager_2',
+    [`${KEY}resourcemanager`]: 'garbage',
+  })
+  await until(leads(sidecar, 'jm-1'))
+  for (const base of [sidecar.url, sidecar.podUrl]) {
+    const { status, headers, body } = await json(`${base}/leader`)
+    t.equal(status, 200)
+    t.match(headers.get('x-flink-ha-index'), /^\d+$/)
+    t.match(body, {
+      clusterId: CLUSTER_ID,
+      name: 'jm-1',
+      isLeader: false,
+      token: 77,
+      transitions: 4,
+      lastUpdate: /^\d{4}-.*Z$/,
+      components: {
+        restserver: { sessionId: 's-1', address: 'http://10.0.0.1:8081' },
+        dispatcher: { sessionId: 's-1' },
+        jobs: { '00000000000000000000000000000001': { sessionId: 's-1' } },
+      },
+    })
+    t.notOk((body as LeaderDocument).components.resourcemanager, 'what cannot be read is not told')
+    t.ok((body as LeaderDocument).validForMs > 0)
+  }
+})
+
+t.test('nobody leads: 503, the same shape, no name', async t => {
+  const { sidecar } = await stage(t)
+  const { status, body } = await json(`${sidecar.url}/leader`)
+  t.equal(status, 503)
+  t.match(body, {
+    clusterId: CLUSTER_ID,
+    name: null,
+    isLeader: false,
+    token: 0,
+    validForMs: 0,
+    components: { jobs: {} },
+  })
+})
+
+t.test('never a stale name: after losing touch for a lease, 503', async t => {
+  const { api, sidecar, hold } = await stage(t)
+  hold('jm-1_uid', 1_000)
+  await until(leads(sidecar, 'jm-1'))
+  await api.refuse()
+  const { body } = await json(`${sidecar.url}/leader`)
+  t.ok((body as LeaderDocument).validForMs <= 1_000)
+  await until(leads(sidecar, null))
+  t.equal((await json(`${sidecar.url}/leader`)).status, 503)
+  await api.accept()
+})
+
+t.test(
+  'a long poll is answered at once when the index moved on, else at the next change, else after its time',
+  async t => {
+    const { sidecar, hold } = await stage(t)
+    const first = await json(`${sidecar.url}/leader?wait=30s&index=1`)
+    const index = first.headers.get('x-flink-ha-index')
+    const waiting = json(`${sidecar.url}/leader?wait=30s&index=${index}`)
+    hold('jm-1_uid')
+    t.match((await waiting).body, { name: 'jm-1' })
+    const next = (await json(`${sidecar.url}/leader`)).headers.get('x-flink-ha-index')
+    t.ok(Number(next) > Number(index))
+    t.equal((await json(`${sidecar.url}/leader?wait=50ms&index=${next}`)).headers.get('x-flink-ha-index'), next)
+  },
+)
+
+t.test('a renewal moves no index', async t => {
+  const { sidecar, hold } = await stage(t)
+  hold('jm-1_uid')
+  await until(leads(sidecar, 'jm-1'))
+  const index = (): number => sidecar.status.index
+  const before = index()
+  const { lock } = sidecar.candidate
+  hold('jm-1_uid')
+  await until(() => sidecar.candidate.lock !== lock)
+  t.equal(index(), before)
+})
+
+t.test('bad long polls are told what is wrong', async t => {
+  const { sidecar } = await stage(t)
+  t.match(await json(`${sidecar.url}/leader?wait=soon`), { status: 400, body: { error: /wait is "soon"/ } })
+  t.match(await json(`${sidecar.url}/leader?wait=301s`), { status: 400 })
+  t.match(await json(`${sidecar.url}/leader?wait=1s&index=x`), { status: 400, body: { error: /index is "x"/ } })
+})
+
+t.test('the event stream begins with the present, tells changes, and goes on from the last id', async t => {
+  const { sidecar, hold } = await stage(t)
+  const text = { all: '' }
+  const request = get(`${sidecar.url}/leader/stream`, response => {
+    t.match(response.headers['content-type'], /^text\/event-stream/)
+    response.on('data', chunk => {
+      text.all += chunk
+    })
+    response.on('error', () => {})
+  })
+  request.on('error', () => {})
+  t.teardown(() => request.destroy())
+  await until(() => /^id: \d+\ndata: \{.*"name":null.*\}\n\n/.test(text.all))
+  hold('jm-1_uid')
+  await until(() => text.all.includes('"name":"jm-1"'))
+  const last = [...text.all.matchAll(/^id: (\d+)$/gm)].at(-1)?.[1] ?? ''
+  const again = { all: '' }
+  const second = get(`${sidecar.url}/leader/stream`, { headers: { 'last-event-id': last } }, response => {
+    response.on('data', chunk => {
+      again.all += chunk
+    })
+    response.on('error', () => {})
+  })
+  second.on('error', () => {})
+  t.teardown(() => second.destroy())
+  await until(() => again.all.startsWith(':'))
+  t.notOk(again.all.includes('data:'), 'nothing was missed')
+})
+
+t.test('GET / answers as leader-elector sidecars do, and a page to a browser', async t => {
+  const { sidecar, hold } = await stage(t)
+  t.match((await json(`${sidecar.url}/`)).body, { name: '' })
+  hold('jm-1_uid')
+  await until(leads(sidecar, 'jm-1'))
+  t.match((await json(`${sidecar.url}/`)).body, { name: 'jm-1', last_update: /Z$/ })
+  const page = await fetch(`${sidecar.url}/`, { headers: { accept: 'text/html,*/*' } })
+  t.match(page.headers.get('content-type'), /^text\/html/)
+  t.match(await page.text(), /<title>flink-ha<\/title>/)
+})
+
+t.test('/primary and /replica answer by this pod’s role, HEAD too', async t => {
+  const { sidecar } = await stage(t)
+  t.equal((await json(`${sidecar.url}/primary`)).status, 503)
+  t.equal((await json(`${sidecar.url}/replica`)).status, 503, 'without a JVM it is no replica either')
+  sidecar.candidate.jvmEvent({ type: 'socket-opened' })
+  sidecar.candidate.jvmEvent({ type: 'elector-heard' })
+  await until(() => sidecar.candidate.leading())
+  t.match(await json(`${sidecar.url}/primary`), { status: 200, body: { name: 'jm-0', isLeader: true } })
+  const head = await fetch(`${sidecar.url}/primary`, { method: 'HEAD' })
+  t.equal(head.status, 200)
+  t.equal(await head.text(), '')
+  t.equal((await json(`${sidecar.url}/replica`)).status, 503)
+})
+
+t.test('/history tells past terms with their reason', async t => {
+  const { sidecar, hold } = await stage(t)
+  hold('jm-1_uid')
+  await until(leads(sidecar, 'jm-1'))
+  hold('jm-2_uid')
+  await until(leads(sidecar, 'jm-2'))
+  const { body } = await json(`${sidecar.url}/history`)
+  t.match(body, [
+    { name: 'jm-1', reason: 'expired', to: /Z$/ },
+    { name: 'jm-2', to: null, reason: null },
+  ])
+})
+
+t.test('/jobs tells leader, counter and newest checkpoints, and steps over what it cannot read', async t => {
+  const { api, sidecar, hold } = await stage(t)
+  const id = '0000000000000000000000000000000a'
+  hold('jm-1_uid', 60_000, {
+    [`executionPlan-${id}`]: 'rO0AB',
+    [`${KEY}job-${id}`]: 's,pekko.tcp://flink@h:1/u',
+    'executionPlan-xyz': '?',
+  })
+  api.store.create(CONFIG_MAPS, NAMESPACE, {
+    metadata: { name: `c-${id}-config-map` },
+    data: {
+      counter: '8',
+      'checkpointID-0000000000000000007': 'x',
+      'checkpointID-0000000000000000006': 'x',
+      'checkpointID-oops': 'x',
+    },
+  })
+  await until(async () => ((await json(`${sidecar.url}/jobs`)).body as unknown[]).length === 1)
+  t.match((await json(`${sidecar.url}/jobs`)).body, [
+    { id, planStored: true, checkpointCounter: 8, checkpoints: [7, 6], leader: { sessionId: 's' } },
+  ])
+})
+
+t.test('/members tells the pods of the cluster, and who of them answers', async t => {
+  const { api, sidecar } = await stage(t)
+  const labels = { component: 'jobmanager', 'flink-ha.io/cluster': CLUSTER_ID }
+  api.store.create(resourceOf('pods'), NAMESPACE, {
+    metadata: { name: 'jm-9', labels },
+    spec: { containers: [{ name: 'a', image: 'b' }] },
+  })
+  t.match((await json(`${sidecar.url}/members`)).body, [
+    { name: 'jm-9', role: 'unknown', healthy: false, address: null },
+  ])
+})
+
+t.test('POST /switchover is for the leader, and for a candidate that is healthy', async t => {
+  const { sidecar } = await stage(t)
+  const post = (body: string) => json(`${sidecar.url}/switchover`, { method: 'POST', body })
+  t.equal((await post('{"candidate":null}')).status, 409)
+  sidecar.candidate.jvmEvent({ type: 'socket-opened' })
+  sidecar.candidate.jvmEvent({ type: 'elector-heard' })
+  await until(() => sidecar.candidate.leading())
+  t.match(await post('{"candidate":null}'), { status: 412, body: { error: 'no healthy candidate' } })
+  t.match(await post('{"candidate":"jm-9"}'), { status: 412, body: { error: /"jm-9"/ } })
+  t.equal((await post('{"candidate":9}')).status, 400)
+  t.equal((await post('{')).status, 400)
+  t.ok(sidecar.candidate.leading(), 'and nothing was given up')
+})
+
+t.test('unknown paths and methods are nobody else’s answer', async t => {
+  const { sidecar } = await stage(t)
+  for (const path of ['/leaders', '/leader/', '/sse', '/constructor', '/__proto__', '/api', '/favicon.ico'])
+    t.equal((await fetch(`${sidecar.url}${path}`)).status, 404, path)
+  t.equal((await fetch(`${sidecar.url}/leader`, { method: 'POST' })).status, 405)
+  t.equal((await fetch(`${sidecar.url}/switchover`)).status, 405)
+})
+
+t.test('/healthz, /readyz and /metrics answer on both ports', async t => {
+  const { sidecar, hold } = await stage(t)
+  hold('jm-1_uid')
+  await until(leads(sidecar, 'jm-1'))
+  for (const base of [sidecar.url, sidecar.podUrl]) {
+    t.match(await json(`${base}/healthz`), { status: 200, body: { ok: true } })
+    t.match(await json(`${base}/readyz`), { status: 200, body: { ready: true, role: 'standby', standing: false } })
+    const text = await (await fetch(`${base}/metrics`)).text()
+    for (const line of [
+      `leader_election_master_status{name="${LOCK}"} 0`,
+      'flink_ha_term_token 77',
+      'flink_ha_jvm_state{phase="absent"} 1',
+      'flink_ha_renewal_age_seconds 0',
+    ])
+      t.ok(text.includes(line), line)
+  }
+})
+
+t.test('a reader that does not read is cut off, and nobody waits for it', async t => {
+  const { api, sidecar, hold } = await stage(t)
+  hold('jm-1_uid')
+  await until(leads(sidecar, 'jm-1'))
+  const { hostname, port } = new URL(sidecar.url)
+  const sleeper = createConnection({ host: hostname, port: Number(port) })
+  sleeper.on('error', () => {})
+  t.teardown(() => sleeper.destroy())
+  const path = `/api/v1/namespaces/${NAMESPACE}/configmaps?watch=true&fieldSelector=metadata.name%3D${LOCK}`
+  sleeper.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`)
+  sleeper.pause()
+  await until(() => sidecar.gateway.watchers.size === 1)
+  const big = 'x'.repeat(900_000)
+  for (let i = 0; i < 60 && sidecar.gateway.watchers.size > 0; i++) {
+    const { cached } = sidecar.candidate
+    api.store.patch(CONFIG_MAPS, NAMESPACE, LOCK, 'merge', { data: { big: `${big}${i}` } })
+    await until(() => sidecar.candidate.cached !== cached)
+  }
+  t.equal(sidecar.gateway.watchers.size, 0)
+  t.equal((await fetch(`${sidecar.url}/leader`)).status, 200)
+  t.match(await (await fetch(`${sidecar.url}/metrics`)).text(), /flink_ha_streams_cut_off_total 1/)
+})
+
+t.test('a request that is no HTTP or has no readable path harms nobody', async t => {
+  const { sidecar } = await stage(t)
+  const { hostname, port } = new URL(sidecar.url)
+  const odd = createConnection({ host: hostname, port: Number(port) }, () =>
+    odd.write('\u0016\u0003\u0001 hello\r\n\r\n'),
+  )
+  await new Promise(resolve =>
+    odd
+      .once('close', resolve)
+      .on('error', () => {})
+      .resume(),
+  )
+  const request = httpRequest({ host: hostname, port, path: '//[' })
+  const status = await new Promise<number>((resolve, reject) => {
+    request.on('response', response => resolve(response.resume().statusCode ?? 0))
+    request.on('error', reject)
+    request.end()
+  })
+  t.ok([400, 404].includes(status))
+  t.equal((await fetch(`${sidecar.url}/healthz`)).status, 200)
+})
