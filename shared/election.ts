@@ -181,8 +181,13 @@ export const makeElection = (me: string, t: Timings, spelling: DurationSpelling 
   }
 
   /** The one door out at the deadline: no event, however late, may leave us leading past it. */
-  const settle = (s: State, now: Now, actions: Action[]): State =>
-    s.role === 'leader' && now.monoMs >= validUntilMs(s) ? yieldTerm(s, 'deadline', actions) : s
+  const settle = (s: State, now: Now, actions: Action[]): State => {
+    if (s.role !== 'leader' || now.monoMs < validUntilMs(s)) return s
+    const yielded = yieldTerm(s, 'deadline', actions)
+    // Whoever lost touch, or slept, reads before it writes anything again.
+    actions.push({ type: 'read-lock' })
+    return { ...yielded, reading: true }
+  }
 
   const yieldTerm = (s: State, reason: Reason, actions: Action[]): State => {
     if (s.role === 'leader') actions.push({ type: 'yield', reason })

@@ -72,10 +72,13 @@ export class ListWatch<T extends KubeObject> {
     const path = `${collection}?${this.#selector()}`
     const { status, body } = await client.request('GET', path, { timeoutMs: REQUEST_TIMEOUT_MS })
     if (status !== 200) throw new Error(`list answered ${status}: ${messageOf(body)}`)
-    const list = body as { metadata?: { resourceVersion?: string }; items?: T[] }
+    const list = body as { apiVersion?: string; kind?: string; metadata?: { resourceVersion?: string }; items?: T[] }
     const version = list.metadata?.resourceVersion ?? ''
     this.#version = version
-    onSight({ object: list.items?.[0], version, listed: true })
+    const item = list.items?.[0]
+    // The items of a list do not say what they are; as events, which need to, they are passed on.
+    const object = item && { apiVersion: list.apiVersion, kind: list.kind?.replace(/List$/, ''), ...item }
+    onSight({ object, version, listed: true })
   }
 
   async #watch(): Promise<void> {

@@ -48,6 +48,7 @@ export class Gateway {
   /** Whether the JVM was last told, or may still believe (of an earlier sidecar), that it leads: then it is told at once. */
   #believes = true
   #held = new Set<() => void>()
+  #resuming = new Set<() => void>()
   /** 1.17 selects by label, has no retries, and must not be answered 503. */
   #oldDialect = false
   #heldOnce = false
@@ -130,17 +131,43 @@ export class Gateway {
 
   #changed(): void {
     const { candidate } = this.#options
-    if (candidate.ready()) {
-      for (const release of [...this.#held]) release()
-      // A term that is gone on with after a restart was claimed before it.
-      if (candidate.jvm.expected !== '' && candidate.jvm.expected === candidate.jvm.identity)
-        this.#claimedToken = candidate.token
-    } else this.#claimedToken = undefined
+    if (!candidate.ready()) this.#claimedToken = undefined
+    // A term that is gone on with after a restart was claimed before it.
+    else if (candidate.jvm.expected !== '' && candidate.jvm.expected === candidate.jvm.identity)
+      this.#claimedToken = candidate.token
     if (this.#jobsToken !== this.#claimedToken) {
       this.#jobs.clear()
       this.#jobsToken = this.#claimedToken
     }
+    for (const release of [...this.#held]) release()
+    for (const go of [...this.#resuming]) go()
     this.watchers.changed()
+  }
+
+  /** Whether a term of an earlier process of this sidecar is about to be gone on with. */
+  #expecting(): boolean {
+    const { candidate } = this.#options
+    return candidate.jvm.expected !== '' && !candidate.ready()
+  }
+
+  /** A JVM that outlived its sidecar is not refused in the moment before the term is gone on with. */
+  async #resumed(): Promise<void> {
+    const { candidate, clock } = this.#options
+    if (!this.#expecting()) return
+    // Whatever it asks, it lives; that is what the term was waiting for.
+    candidate.jvmEvent({ type: 'elector-heard' })
+    await new Promise<void>(resolve => {
+      const go = (): void => {
+        if (this.#expecting() && clock.monoMs() < untilMs) return
+        cancel()
+        this.#resuming.delete(go)
+        resolve()
+      }
+      const untilMs = clock.monoMs() + HOLD_MS
+      const cancel = clock.after(HOLD_MS + 1, go)
+      this.#resuming.add(go)
+      go()
+    })
   }
 
   /** Whether the JVM may write now. */
@@ -256,8 +283,8 @@ export class Gateway {
       return this.#answer(request, response, 200, object)
     }
     // Whoever may believe to lead is told at once; whoever only waits for leadership is answered when there is news.
-    if (this.#options.candidate.ready() || this.#believes || candidate.jvm.phase === 'stopped')
-      return this.#tell(request, response)
+    await this.#resumed()
+    if (candidate.ready() || this.#believes || candidate.jvm.phase === 'stopped') return this.#tell(request, response)
     this.#hold(request, response)
   }
 
@@ -276,10 +303,10 @@ export class Gateway {
   #hold(request: IncomingMessage, response: ServerResponse): void {
     const { clock, candidate } = this.#options
     const release = (): void => {
-      if (!this.#options.candidate.ready() && !response.destroyed && clock.monoMs() < untilMs) return
+      if (!candidate.ready() && !response.destroyed && clock.monoMs() < untilMs) return
       done()
       if (response.destroyed) return
-      const waited = !this.#options.candidate.ready()
+      const waited = !candidate.ready()
       // Flink asks again 100 ms after a 503, but only 5 to 11 s after the *asking* of what was answered. One 503 in
       // between, and that time has passed when the answer comes: there is then nearly always a question in flight.
       if (waited && !this.#oldDialect && !this.#heldOnce) {
@@ -298,7 +325,7 @@ export class Gateway {
     }
     this.#held.add(release)
     response.once('close', done)
-    if (candidate.leading()) release()
+    release()
   }
 
   async #readJob(request: IncomingMessage, response: ServerResponse, name: string): Promise<void> {
@@ -324,6 +351,7 @@ export class Gateway {
     const problem = this.#outside({ ...route, name })
     if (problem !== undefined || name === undefined)
       return this.#count(request, response, name === undefined ? 422 : 403, problem ?? 'metadata.name is missing', name)
+    await this.#resumed()
     if (!this.#isLock(name)) return await this.#writeJob(request, response, name, body.value)
     if (method === 'POST') return this.#count(request, response, 409, `configmaps "${name}" already exists`, name)
     if (method === 'DELETE') return await this.#deleteLock(request, response, name)

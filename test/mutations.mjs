@@ -20,8 +20,8 @@ const MUTATIONS = [
   [
     'the deadline ends a term',
     'shared/election.ts',
-    "now.monoMs >= validUntilMs(s) ? yieldTerm(s, 'deadline', actions) : s",
-    "now.monoMs < 0 ? yieldTerm(s, 'deadline', actions) : s",
+    "if (s.role !== 'leader' || now.monoMs < validUntilMs(s)) return s",
+    'return s',
     ELECTION,
   ],
   [

@@ -14,6 +14,7 @@ import { LOCK, NAMESPACE, TestSidecar, type TestSidecarOptions } from '../world/
 const CONFIG_MAPS = resourceOf('configmaps')
 const PATH = `/api/v1/namespaces/${NAMESPACE}/configmaps`
 const JOB = 'c-00000000000000000000000000000001-config-map'
+const OTHER_JOB = 'c-00000000000000000000000000000002-config-map'
 
 type Answer = { status: number; body: ConfigMap & { [field: string]: unknown }; headers: { [name: string]: unknown } }
 
@@ -260,10 +261,13 @@ t.test('a restarted sidecar goes on with its term, and its JVM notices nothing',
   await next.start()
   t.teardown(() => next.crash())
   jvm.url = next.url
-  await until(async () => {
-    const lock = await jvm.ask('GET', `${PATH}/${LOCK}`)
-    return holderIn(lock.body) === 'jvm-1'
-  })
+  // Each in its turn is the first thing that the restarted sidecar hears of its JVM.
+  const [lock, made] = await Promise.all([
+    jvm.ask('GET', `${PATH}/${LOCK}`),
+    jvm.ask('POST', PATH, { metadata: { name: OTHER_JOB } }, { 'content-type': 'application/json' }),
+  ])
+  t.equal(holderIn(lock.body), 'jvm-1', 'the very first answer names it')
+  t.equal(made.status, 201, 'and no write is refused meanwhile')
   t.equal((await jvm.claim('1')).status, 200)
   t.equal(next.candidate.token, token)
   t.equal(
@@ -357,9 +361,13 @@ t.test(
     t.teardown(() => request.destroy())
     await until(() => events.length === 1)
     t.match(events[0], { type: 'MODIFIED', object: { metadata: { name: LOCK } } })
+    api.expireWatches()
+    await until(() => api.openWatches > 0)
     await jvm.ask('PUT', `${PATH}/${LOCK}`, { ...lock, data: { a: '1' } }, { 'content-type': 'application/json' })
     await until(() => events.length === 2)
     t.same(events[1]?.object.data, { a: '1' })
+    for (const { object } of events)
+      t.match(object, { kind: 'ConfigMap', apiVersion: 'v1' }, 'an event says what it is of')
     await new Promise(resolve => setTimeout(resolve, 1_200))
     t.equal(events.length, 2, 'two renewals later')
     api.store.delete(CONFIG_MAPS, NAMESPACE, LOCK)
