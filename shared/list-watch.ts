@@ -19,7 +19,19 @@ export type ListWatchOptions<T> = {
   onSight: (sight: Sight<T>) => void
   /** Each failure in words, for the log and a counter. */
   onProblem: (problem: string) => void
+  /** Called, and nothing asked again, when the API server says 403: for what can be done without. */
+  onForbidden?: (problem: string) => void
   random?: () => number
+}
+
+/** The API server answered, but not with what was asked for. */
+class Refused extends Error {
+  readonly status: number
+  constructor(status: number, message: string) {
+    super(message)
+    this.name = 'Refused'
+    this.status = status
+  }
 }
 
 const REQUEST_TIMEOUT_MS = 5_000
@@ -41,7 +53,7 @@ export class ListWatch<T extends KubeObject> {
 
   /** Runs until `stop`. */
   async run(): Promise<void> {
-    const { onProblem } = this.#options
+    const { onProblem, onForbidden } = this.#options
     while (!this.#abort.signal.aborted) {
       try {
         if (this.#version === undefined) await this.list()
@@ -52,6 +64,10 @@ export class ListWatch<T extends KubeObject> {
         else this.#failures = 0
       } catch (error) {
         if (this.#abort.signal.aborted) return
+        if (onForbidden !== undefined && error instanceof Refused && error.status === 403) {
+          onForbidden(error.message)
+          return
+        }
         onProblem(error instanceof Error ? error.message : String(error))
         await this.#backOff()
       }
@@ -71,7 +87,7 @@ export class ListWatch<T extends KubeObject> {
     const { client, collection, onSight } = this.#options
     const path = `${collection}?${this.#selector()}`
     const { status, body } = await client.request('GET', path, { timeoutMs: REQUEST_TIMEOUT_MS })
-    if (status !== 200) throw new Error(`list answered ${status}: ${messageOf(body)}`)
+    if (status !== 200) throw new Refused(status, `list answered ${status}: ${messageOf(body)}`)
     const list = body as { apiVersion?: string; kind?: string; metadata?: { resourceVersion?: string }; items?: T[] }
     const version = list.metadata?.resourceVersion ?? ''
     this.#version = version
@@ -90,7 +106,7 @@ export class ListWatch<T extends KubeObject> {
     if (response.statusCode !== 200) {
       response.destroy()
       if (response.statusCode === 410) this.#version = undefined
-      throw new Error(`watch answered ${response.statusCode}`)
+      throw new Refused(response.statusCode ?? 0, `watch answered ${response.statusCode}`)
     }
     await this.#drain(response)
   }

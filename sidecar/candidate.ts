@@ -203,6 +203,7 @@ export class Candidate {
   }
   /** Gives the term up and never stands again: this pod is coming to its end. */
   retire(reason: Reason): void {
+    if (this.#retired) return
     this.#retired = true
     this.withdraw(reason)
   }

@@ -2,6 +2,7 @@
  * What a JVM's write to the lock becomes. Election traffic (a claim, a renewal, a release) is absorbed here and never
  * reaches the API server; data is passed on under the real record. Pure: bodies in, a decision out.
  */
+import jsonpatch from 'jsonpatch'
 import type { ConfigMap } from '../shared/lock.ts'
 import { ANNOTATION_LEADER, LEADER_KEY_PREFIX } from '../shared/names.ts'
 import { type DurationSpelling, type LeaderRecord, parseRecord } from '../shared/record.ts'
@@ -39,8 +40,9 @@ export type LockWriteInput = {
 
 export const decideLockWrite = (input: LockWriteInput): LockWrite => {
   const { method, contentType, body, current, dataSince } = input
+  if (method === 'PATCH' && contentType.startsWith('application/json-patch+json')) return decideJsonPatch(input)
   if (method === 'PATCH' && !/^application\/(merge|strategic-merge)-patch\+json/.test(contentType))
-    return bad(415, `the lock takes merge patches; Content-Type is "${contentType}"`)
+    return bad(415, `a merge, strategic merge or JSON patch is needed; Content-Type is "${contentType}"`)
   if (!isObject(body)) return bad(400, 'the body is not a JSON object')
   const metadata = isObject(body['metadata']) ? body['metadata'] : {}
   if (metadata['name'] !== undefined && metadata['name'] !== current.metadata.name)
@@ -60,6 +62,27 @@ export const decideLockWrite = (input: LockWriteInput): LockWrite => {
     if (order === undefined || order < 0) return { kind: 'stale' }
   } else if (method === 'PUT') return { kind: 'stale' }
   return { kind: 'data', claim, patch, stops: PROCESS_KEYS.some(key => patch[key] === null) && noneLeft(wanted) }
+}
+
+/** A JSON Patch (RFC 6902) of what is there is the replacement that it makes of it. */
+const decideJsonPatch = (input: LockWriteInput): LockWrite => {
+  const { body, current } = input
+  if (!Array.isArray(body)) return bad(400, 'a JSON patch is an array of operations')
+  let patched: ConfigMap
+  try {
+    patched = jsonpatch.apply_patch(structuredClone(current), body) as ConfigMap
+  } catch (error) {
+    return bad(422, `the patch does not apply: ${(error as Error).message}`)
+  }
+  const annotations = { ...patched.metadata?.annotations }
+  // The real record is nobody's claim: only one that the patch put there is.
+  if (annotations[ANNOTATION_LEADER] === current.metadata.annotations?.[ANNOTATION_LEADER])
+    delete annotations[ANNOTATION_LEADER]
+  return decideLockWrite({
+    ...input,
+    method: 'PUT',
+    body: { ...patched, metadata: { ...patched.metadata, annotations } },
+  })
 }
 
 const bad = (status: 400 | 415 | 422, message: string): LockWrite => ({ kind: 'bad', status, message })
@@ -85,30 +108,27 @@ const wantedData = (
 ): { [key: string]: string } | string => {
   const given = body['data']
   if (given !== undefined && given !== null && !isObject(given)) return 'data is not an object of strings'
-  const data: { [key: string]: string } = method === 'PUT' ? {} : { ...current.data }
   // RFC 7386: null for the whole removes the whole, null for a key removes the key.
   if (method === 'PATCH' && given === null) return {}
+  const data = new Map(method === 'PUT' ? [] : Object.entries(current.data ?? {}))
   for (const [key, value] of Object.entries(given ?? {})) {
-    if (value === null && method === 'PATCH') delete data[key]
-    else if (typeof value === 'string') data[key] = value
+    if (value === null && method === 'PATCH') data.delete(key)
+    else if (typeof value === 'string') data.set(key, value)
     else return `data["${key}"] is ${JSON.stringify(value)?.slice(0, 40)}, not a string`
   }
-  return data
+  return Object.fromEntries(data)
 }
 
 /** The merge patch that turns one map into another. */
-export const difference = (from: { [key: string]: string }, to: { [key: string]: string }): DataPatch => {
-  const patch: DataPatch = {}
-  for (const [key, value] of Object.entries(to)) if (from[key] !== value) patch[key] = value
-  for (const key of Object.keys(from)) if (!Object.hasOwn(to, key)) patch[key] = null
-  return patch
-}
+export const difference = (from: { [key: string]: string }, to: { [key: string]: string }): DataPatch =>
+  // By entries, not by assignment: "__proto__" is a key that a ConfigMap may have.
+  Object.fromEntries<string | null>([
+    ...Object.entries(to).filter(([key, value]) => from[key] !== value),
+    ...Object.keys(from).flatMap((key): [string, null][] => (Object.hasOwn(to, key) ? [] : [[key, null]])),
+  ])
 
 export const applyPatch = (data: { [key: string]: string }, patch: DataPatch): { [key: string]: string } => {
-  const next = { ...data }
-  for (const [key, value] of Object.entries(patch)) {
-    if (value === null) delete next[key]
-    else next[key] = value
-  }
-  return next
+  const kept = Object.entries(data).filter(([key]) => !Object.hasOwn(patch, key))
+  const set = Object.entries(patch).filter((entry): entry is [string, string] => entry[1] !== null)
+  return Object.fromEntries([...kept, ...set])
 }

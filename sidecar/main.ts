@@ -7,6 +7,7 @@ import { readConfig } from './config.ts'
 import { Endpoint } from './endpoint.ts'
 import { Gateway } from './gateway.ts'
 import { makeMetrics } from './metrics.ts'
+import { followOwnPod } from './own-pod.ts'
 import { Peers } from './peers.ts'
 import { PodRole } from './pod-role.ts'
 import { serve } from './server.ts'
@@ -67,10 +68,15 @@ export const runSidecar = async (args: readonly string[], version: string): Prom
   if (namespace !== undefined && clusterId !== undefined) candidate.attach(namespace, clusterId)
 
   // The preStop hook: the term goes on at once, while the JVM takes seconds to end; the sidecar stays to fence it.
-  process.on('SIGUSR2', () => {
-    log.info({}, 'the pod is being deleted')
+  const retire = (sign: string): void => {
+    log.info({ sign }, 'the pod is being deleted')
     candidate.retire('pod-deleted')
-  })
+  }
+  process.on('SIGUSR2', () => retire('preStop hook'))
+  const { podName, podUid } = config
+  const onDeleted = (): void => retire('deletionTimestamp')
+  const leavePod =
+    namespace === undefined ? () => {} : followOwnPod({ client, clock, log, namespace, podName, podUid, onDeleted })
   let stopping = false
   const stop = async (signal: string): Promise<void> => {
     if (stopping) process.exit(1)
@@ -81,6 +87,7 @@ export const runSidecar = async (args: readonly string[], version: string): Prom
     gateway.watchers.end()
     endpoint.end()
     status.stop()
+    leavePod()
     for (const { server } of [local, pod]) {
       server.close()
       server.closeAllConnections()

@@ -67,7 +67,7 @@ t.test('the Role is no wider than the calls made', async t => {
     named('Role', 'flink').rules?.map(({ resources, verbs }) => [resources, verbs]),
     [
       [['configmaps'], ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete']],
-      [['pods'], ['list', 'patch']],
+      [['pods'], ['list', 'watch', 'patch']],
     ],
   )
 })

@@ -67,10 +67,11 @@ t.test('the removal of the last key of the process means that it stops, of a job
 })
 
 t.test('bad input names what is wrong', async t => {
-  t.match(decide({ method: 'PATCH', contentType: 'application/json-patch+json', body: [] }), {
-    kind: 'bad',
-    status: 415,
-  })
+  t.match(decide({ method: 'PATCH', contentType: 'text/plain', body: [] }), { kind: 'bad', status: 415 })
+  const jsonPatch = 'application/json-patch+json'
+  t.match(decide({ method: 'PATCH', contentType: jsonPatch, body: {} }), { kind: 'bad', status: 400 })
+  const missing = [{ op: 'remove', path: '/data/none' }]
+  t.match(decide({ method: 'PATCH', contentType: jsonPatch, body: missing }), { kind: 'bad', status: 422 })
   t.match(decide({ body: [] }), { kind: 'bad', status: 400 })
   t.match(decide({ body: body({ name: 'other' }) }), { kind: 'bad', status: 400, message: /"other"/ })
   t.match(decide({ body: body({ version: '20', data: { a: 7 } }) }), {
@@ -89,6 +90,17 @@ t.test('a merge patch removes a key by null, and all by null for the whole', asy
   t.match(decide({ method: 'PATCH', contentType: merge, body: { metadata: {}, data: null } }), {
     kind: 'data',
     patch: { a: null, b: null },
+  })
+})
+
+t.test('a JSON patch of the data becomes a patch of the data, and of the record a claim', async t => {
+  const patch = (body: unknown) => decide({ method: 'PATCH', contentType: 'application/json-patch+json', body })
+  t.match(patch([{ op: 'add', path: '/data/c', value: '3' }]), { kind: 'data', patch: { c: '3' } })
+  t.match(patch([{ op: 'test', path: '/data/a', value: '1' }]), { kind: 'nothing' })
+  const annotations = { [ANNOTATION_LEADER]: record('j') }
+  t.match(patch([{ op: 'add', path: '/metadata/annotations', value: annotations }]), {
+    kind: 'absorb',
+    claim: { record: { holder: 'j' } },
   })
 })
 

@@ -1,0 +1,36 @@
+// Notices the deletion of our own pod as soon as the API server knows of it, before the kubelet does and before the preStop
+// hook, which says the same, has been started: the term goes on that much earlier.
+import type { Clock } from '../shared/clock.ts'
+import type { KubeClient } from '../shared/kube-client.ts'
+import { ListWatch } from '../shared/list-watch.ts'
+import type { Metadata } from '../shared/lock.ts'
+import type { Log } from '../shared/log.ts'
+
+export type OwnPodOptions = {
+  client: KubeClient
+  clock: Clock
+  log: Log
+  namespace: string
+  podName: string
+  podUid: string
+  onDeleted: () => void
+}
+
+/** Follows the pod until the returned function is called; gives up quietly where that is forbidden. */
+export const followOwnPod = (options: OwnPodOptions): (() => void) => {
+  const { client, clock, log, namespace, podName, podUid, onDeleted } = options
+  const watch = new ListWatch<{ metadata: Metadata & { deletionTimestamp?: string } }>({
+    client,
+    clock,
+    collection: `/api/v1/namespaces/${namespace}/pods`,
+    name: podName,
+    onSight: ({ object }) => {
+      if (object?.metadata.uid === podUid && object.metadata.deletionTimestamp !== undefined) onDeleted()
+    },
+    onProblem: problem => log.debug({ problem }, 'lost sight of the own pod, trying again'),
+    onForbidden: problem =>
+      log.warn({ problem }, 'the own pod cannot be followed: its deletion is noticed by the preStop hook alone'),
+  })
+  void watch.run()
+  return () => watch.stop()
+}
