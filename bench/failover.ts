@@ -4,9 +4,10 @@
 //
 //   KUBECONFIG=… npm run bench:failover -- [--rounds 10] [--flink 2.3.0] [--faults crash,graceful] [--modes builtin,flink-ha]
 //                                          [--profile default] [--together]
+//                                          [--minutes 90]
 //
 // One Flink cluster runs at a time: the other one is scaled to nothing meanwhile, its job waits in the HA store. With
-// --together both keep running, which is quicker and noisier.
+// --together both keep running, which is quicker and noisier. No round begins after so many minutes.
 import { mkdir, writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
@@ -29,6 +30,7 @@ const MEASURES: { [measure in Measure]: string } = {
 const { values: options } = parseArgs({
   options: {
     rounds: { type: 'string', default: '10' },
+    minutes: { type: 'string', default: '90' },
     flink: { type: 'string', default: '2.3.0' },
     faults: { type: 'string', default: 'crash,graceful' },
     modes: { type: 'string', default: 'builtin,flink-ha' },
@@ -53,7 +55,7 @@ const main = async (): Promise<boolean> => {
   const failures: Failure[] = []
   const lost: string[] = []
   try {
-    for (let round = 1; round <= rounds; round++) {
+    for (let round = 1; round <= rounds && performance.now() < Number(options.minutes) * 60_000; round++) {
       // A B, then B A: neither always comes second.
       for (const mode of round % 2 === 1 ? modes : modes.toReversed()) {
         const scene = await enter(scenes, mode)

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import type { LeaderDocument } from '../sidecar/leader.ts'
 import { resourceOf } from '../test/world/kube-resources.ts'
 import type { KubeServer } from '../test/world/kube-server.ts'
+import { ask } from './endpoint.ts'
 
 export type DemoPodOptions = {
   name: string
@@ -68,6 +69,7 @@ export class DemoPod {
       namespace,
       'pod-name': name,
       'pod-uid': pod.metadata.uid ?? '',
+      'pod-ip': '127.0.0.1',
       profile: 'fast',
       'api-server': api.url,
       'local-port': '0',
@@ -104,7 +106,7 @@ export class DemoPod {
 
   #spawnModel(): ChildProcess {
     const { namespace, clusterId } = this.#options
-    const script = fileURLToPath(new URL('./flink-jobmanager.mjs', import.meta.url))
+    const script = fileURLToPath(new URL('./flink-jobmanager.cjs', import.meta.url))
     const flags = [
       '--master',
       this.url,
@@ -188,12 +190,12 @@ export class DemoPod {
   }
 
   async leader(): Promise<LeaderDocument> {
-    return (await (await fetch(`${this.url}/leader`)).json()) as LeaderDocument
+    return (await ask(`${this.url}/leader`)).body as LeaderDocument
   }
 
   /** Whether its Flink is there and waits for leadership. */
   async standing(): Promise<true | undefined> {
-    const ready = (await (await fetch(`${this.url}/readyz`)).json()) as { standing: boolean; role: string }
+    const ready = (await ask(`${this.url}/readyz`)).body as { standing: boolean; role: string }
     return ready.standing && ready.role === 'standby' ? true : undefined
   }
 

@@ -81,12 +81,15 @@ const show = async (api: KubeServer, title: string, from: DemoPod, to: DemoPod, 
   const moments: Moment[] = []
   const off = api.store.onChange(({ object }) => {
     if (object.metadata.name !== `${CLUSTER_ID}${LOCK_SUFFIX}`) return
-    const holder = lockOfConfigMap(object as unknown as ConfigMap, '').record?.holder ?? ''
+    const lock = lockOfConfigMap(object as unknown as ConfigMap, '')
+    const holder = lock.record?.holder ?? ''
     const seen = (what: string): void => {
       if (!moments.some(moment => moment.what === what)) moments.push({ at: nowMs(), what })
     }
+    const theirs = holder.startsWith(`${to.name}_`)
     if (holder === '') seen(`release: ${from.name}'s sidecar vacates the lock`)
-    if (holder.startsWith(`${to.name}_`)) seen(`takeover: the lock names ${to.name}`)
+    else if (theirs && lock.successor !== '') seen(`release: ${from.name}'s sidecar hands the lock to ${to.name}`)
+    else if (theirs) seen(`takeover: ${to.name}'s sidecar begins its term`)
   })
   const before = to.grants.length
   const start = nowMs()

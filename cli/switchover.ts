@@ -4,12 +4,7 @@ import { ask, readEndpointArgs } from './endpoint.ts'
 
 export const runSwitchover = async (args: readonly string[]): Promise<void> => {
   const { url, positionals } = readEndpointArgs(args, 1)
-  const body = JSON.stringify({ candidate: positionals[0] ?? null })
-  const answered = await ask(`${url}/switchover`, {
-    method: 'POST',
-    body,
-    headers: { 'content-type': 'application/json' },
-  })
+  const answered = await ask(`${url}/switchover`, 'POST', { candidate: positionals[0] ?? null })
   process.stdout.write(`${JSON.stringify(answered.body)}\n`)
   if (answered.status >= 300) process.exitCode = EXIT.failed
 }

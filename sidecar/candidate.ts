@@ -50,8 +50,8 @@ export type CandidateOptions = {
   lockKind: 'configmap' | 'lease'
   timings: Timings
   jvmAddress: { host: string; port: number }
-  /** `host:port` of our pod port, as others reach it; "" when not known. */
-  address: string
+  /** `host:port` of our pod port, as others reach it; "" while not known. */
+  address: () => string
   client: KubeClient
   clock: Clock
   log: Log
@@ -441,11 +441,11 @@ export class Candidate {
 
   /** A standby makes itself known in the lock, once: then the leader can hand over to it by name. */
   async #join(): Promise<void> {
-    const { client, log, address, timings, clock, lockKind } = this.#options
+    const { client, log, timings, clock } = this.#options
+    const address = this.#options.address()
     const [target, object] = [this.#target, this.#cached?.object]
     const idle = !this.#state.standing || this.leading() || holderOf(this.#state.lock) === ''
-    if (address === '' || target === undefined || object === undefined || idle || this.#joining || lockKind === 'lease')
-      return
+    if (address === '' || target === undefined || object === undefined || idle || this.#joining) return
     const candidates = joinedWith(parseJoined(object), this.identity, address)
     if (candidates === undefined) return
     this.#joining = true

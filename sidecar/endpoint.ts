@@ -170,18 +170,9 @@ export class Endpoint {
 
   async #members(response: ServerResponse): Promise<void> {
     const { candidate, peers } = this.#options
-    const target = candidate.target
-    if (target === undefined) return answer(response, 503, { error: 'no Flink cluster is known here yet' })
-    try {
-      const members = await peers.list(target.namespace, target.clusterId)
-      answer(
-        response,
-        200,
-        members.map(({ identity: _, ...member }) => member),
-      )
-    } catch (error) {
-      answer(response, 503, { error: (error as Error).message })
-    }
+    if (candidate.target === undefined) return answer(response, 503, { error: 'no Flink cluster is known here yet' })
+    const members = (await peers.list()).map(({ identity: _, ...member }) => member)
+    answer(response, 200, members)
   }
 
   async #jobs(response: ServerResponse): Promise<void> {
@@ -235,9 +226,8 @@ export class Endpoint {
     const wanted = (body.value as { candidate?: unknown } | null)?.candidate ?? null
     if (wanted !== null && typeof wanted !== 'string')
       return answer(response, 400, { error: 'candidate: the name of a pod or null is needed' })
-    const target = candidate.target
-    if (!candidate.leading() || target === undefined) return answer(response, 409, { error: 'this pod does not lead' })
-    const members = await peers.list(target.namespace, target.clusterId).catch(() => [])
+    if (!candidate.leading()) return answer(response, 409, { error: 'this pod does not lead' })
+    const members = await peers.list()
     const others = members.filter(member => member.healthy && member.identity !== candidate.identity)
     const chosen = wanted === null ? others[0] : others.find(member => member.name === wanted)
     if (chosen === undefined)

@@ -44,12 +44,13 @@ export const runSidecar = async (args: readonly string[], version: string): Prom
       ),
     }),
   )
+  let podPort = 0
   const candidate = new Candidate({
     identity: `${config.podName}_${config.podUid}`,
     lockKind: config.lock,
     timings: config.timings,
     jvmAddress: config.jvm,
-    address: config.podAddress === '' ? '' : `${config.podAddress}:${config.podPort}`,
+    address: () => (config.podAddress === '' || podPort === 0 ? '' : `${config.podAddress}:${podPort}`),
     client,
     clock,
     log,
@@ -58,12 +59,13 @@ export const runSidecar = async (args: readonly string[], version: string): Prom
   const { namespace, clusterId } = config
   const gateway = new Gateway({ candidate, client, clock, log, metrics, namespace, clusterId })
   const status = new Status(candidate, Date.now(), clock.after)
-  const peers = new Peers(client, monoMs)
+  const peers = new Peers(candidate)
   const endpoint = new Endpoint({ candidate, status, gateway, peers, client, clock, metrics, timings: config.timings })
   new PodRole({ candidate, client, clock, log, podName: config.podName })
 
   const local = await serve({ scope: 'local', host: config.localHost, port: config.localPort, endpoint, gateway, log })
   const pod = await serve({ scope: 'pod', host: config.podHost, port: config.podPort, endpoint, gateway, log })
+  podPort = pod.port
   log.info({ version, localPort: local.port, podPort: pod.port, timings: config.timings, lock: config.lock }, 'serving')
   if (namespace !== undefined && clusterId !== undefined) candidate.attach(namespace, clusterId)
 

@@ -1,7 +1,9 @@
-// The other candidates, on demand: the pods of this cluster (one list), and what each one's own endpoint says.
+// The candidates, on demand: who joined the lock, and what each one's own endpoint says. No request to the API server.
 import { get } from 'node:http'
-import type { KubeClient } from '../shared/kube-client.ts'
-import { LABEL_CLUSTER, PORT_POD } from '../shared/names.ts'
+import { holderOf } from '../shared/election.ts'
+import type { Candidate } from './candidate.ts'
+import { podOf } from './leader.ts'
+import { parseAddress, parseJoined } from './standbys.ts'
 
 export type Member = {
   name: string
@@ -12,62 +14,53 @@ export type Member = {
 }
 export type Peer = Member & { identity: string }
 
-type Pod = {
-  metadata: { name: string; uid: string; deletionTimestamp?: string; labels?: { [name: string]: string } }
-  status?: { podIP?: string; phase?: string }
-}
-
 const TIMEOUT_MS = 1_000
-/** A list answers all who ask within this time. */
-const CACHE_MS = 2_000
 
 export class Peers {
-  #client: KubeClient
-  #monoMs: () => number
-  #cached: { atMs: number; peers: Promise<Peer[]> } | undefined
+  #candidate: Candidate
 
-  constructor(client: KubeClient, monoMs: () => number) {
-    this.#client = client
-    this.#monoMs = monoMs
+  constructor(candidate: Candidate) {
+    this.#candidate = candidate
   }
 
-  /** @throws Error when the pods cannot be listed */
-  async list(namespace: string, clusterId: string): Promise<Peer[]> {
-    const now = this.#monoMs()
-    if (this.#cached === undefined || now - this.#cached.atMs > CACHE_MS) {
-      this.#cached = { atMs: now, peers: this.#ask(namespace, clusterId) }
-      this.#cached.peers.catch(() => {
-        this.#cached = undefined
-      })
-    }
-    return await this.#cached.peers
+  /** Ourselves, the leader, and who else answers; those that joined once and are gone are left out. */
+  async list(): Promise<Peer[]> {
+    const candidate = this.#candidate
+    const joined = Object.entries(parseJoined(candidate.cached?.object)).filter(([id]) => id !== candidate.identity)
+    const asked = await Promise.all(joined.map(([identity, text]) => this.#ask(identity, text)))
+    const leader = holderOf(candidate.lock)
+    const others = asked.filter(peer => peer.role !== 'unknown' || peer.identity === leader)
+    const unseen = leader !== '' && leader !== candidate.identity && !others.some(peer => peer.identity === leader)
+    const peers = [this.#self(), ...others, ...(unseen ? [knownFromTheLock(leader)] : [])]
+    return peers.sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
-  async #ask(namespace: string, clusterId: string): Promise<Peer[]> {
-    const selector = encodeURIComponent(`${LABEL_CLUSTER}=${clusterId},component=jobmanager`)
-    const path = `/api/v1/namespaces/${namespace}/pods?labelSelector=${selector}`
-    const { status, body } = await this.#client.request('GET', path, { timeoutMs: 5_000 })
-    if (status !== 200) throw new Error(`the pods of the cluster cannot be listed: ${status}`)
-    const pods = (body as { items: Pod[] }).items.filter(
-      pod => !['Succeeded', 'Failed'].includes(pod.status?.phase ?? ''),
-    )
-    const peers = await Promise.all(pods.map(pod => this.#member(pod)))
-    return peers.sort((a, b) => a.name.localeCompare(b.name))
+  #self(): Peer {
+    const { identity, standing } = this.#candidate
+    const leads = this.#candidate.leading()
+    return { name: podOf(identity), identity, role: leads ? 'leader' : 'standby', healthy: standing, address: null }
   }
 
-  async #member(pod: Pod): Promise<Peer> {
-    const address = pod.status?.podIP ?? null
-    const identity = `${pod.metadata.name}_${pod.metadata.uid}`
-    const told = address === null ? undefined : await askRole(address, PORT_POD, identity)
+  async #ask(identity: string, text: string): Promise<Peer> {
+    const address = parseAddress(text)
+    const told = address && (await askRole(address.host, address.port, identity))
     return {
-      name: pod.metadata.name,
+      name: podOf(identity),
       identity,
       role: told?.role ?? 'unknown',
-      healthy: (told?.healthy ?? false) && pod.metadata.deletionTimestamp === undefined,
-      address,
+      healthy: told?.healthy ?? false,
+      address: address?.host ?? null,
     }
   }
 }
+
+const knownFromTheLock = (identity: string): Peer => ({
+  name: podOf(identity),
+  identity,
+  role: 'leader',
+  healthy: false,
+  address: null,
+})
 
 /** `GET /readyz` of another sidecar says who it is, its role and whether it stands; undefined when it is not him. */
 export const askRole = (

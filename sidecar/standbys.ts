@@ -28,7 +28,7 @@ export const parseJoined = (object: ConfigMap | undefined): Joined => {
   }
 }
 
-const parseAddress = (value: unknown): Address | undefined => {
+export const parseAddress = (value: unknown): Address | undefined => {
   const match = typeof value === 'string' ? /^([0-9a-fA-F.:]{2,45}):(\d{1,5})$/.exec(value) : null
   return match?.[1] === undefined ? undefined : { host: match[1], port: Number(match[2]) }
 }

@@ -1,9 +1,8 @@
 // What every failover has to keep, whatever its cause; asserted on what was seen from outside.
 import type { Test } from 'tap'
-import { ANNOTATION_TOKEN, JOB_SUFFIX, LEADER_KEY_PREFIX, LOCK_SUFFIX } from '../../shared/names.ts'
+import { ANNOTATION_TOKEN, LEADER_KEY_PREFIX } from '../../shared/names.ts'
 import { Audit, auditLog, isWrite, tally } from './audit.ts'
 import { type Pod, sleep } from './cluster.ts'
-import { CLUSTER_ID } from './manifests.ts'
 import { describe, type Sample } from './rounds.ts'
 import type { Scene } from './scene.ts'
 
@@ -46,13 +45,17 @@ export const checkSilent = async (t: Test, scene: Scene, deposed: Pod, leader: P
   const since = observer.versions.filter(({ atMs }) => atMs >= fromMs)
   t.ok(since.length > 0, 'the new leader writes')
   const token = observer.sights.at(-1)?.token
+  const counters = new Map<string, number>()
   const foreign = since.flatMap(({ name, object }) => {
     const { annotations = {} } = object.metadata
     const addresses = Object.entries(object.data ?? {}).filter(([key]) => key.startsWith(LEADER_KEY_PREFIX))
     const wrong = addresses.filter(([, value]) => value.includes(`${deposed.ip}:`)).map(([key]) => `${name}: ${key}`)
-    const isJob = name.endsWith(JOB_SUFFIX) && name !== `${CLUSTER_ID}${LOCK_SUFFIX}`
-    if (isJob && Number(annotations[ANNOTATION_TOKEN]) !== token)
-      wrong.push(`${name}: token ${annotations[ANNOTATION_TOKEN]}`)
+    const stamp = annotations[ANNOTATION_TOKEN]
+    if (stamp !== undefined && Number(stamp) !== token) wrong.push(`${name}: token ${stamp}`)
+    // Number of the next checkpoint: a deposed leader would go on from where it was stopped.
+    const counter = Number(object.data?.['counter'] ?? 0)
+    if (counter < (counters.get(name) ?? 0)) wrong.push(`${name}: counter ${counters.get(name)} then ${counter}`)
+    counters.set(name, counter)
     return wrong
   })
   t.same(foreign, [], 'no leader address and no checkpoint of the deposed leader is written')

@@ -236,15 +236,23 @@ t.test('/jobs tells leader, counter and newest checkpoints, and steps over what 
   ])
 })
 
-t.test('/members tells the pods of the cluster, and who of them answers', async t => {
-  const { api, sidecar } = await stage(t)
-  const labels = { component: 'jobmanager', 'flink-ha.io/cluster': CLUSTER_ID }
-  api.store.create(resourceOf('pods'), NAMESPACE, {
-    metadata: { name: 'jm-9', labels },
-    spec: { containers: [{ name: 'a', image: 'b' }] },
-  })
-  t.match((await json(`${sidecar.url}/members`)).body, [
-    { name: 'jm-9', role: 'unknown', healthy: false, address: null },
+t.test('/members tells this pod, the leader, and whoever joined and answers', async t => {
+  const { api, sidecar, hold } = await stage(t)
+  hold('jm-1_uid')
+  await until(leads(sidecar, 'jm-1'))
+  const other = new TestSidecar({ apiUrl: api.url, name: 'jm-2', jvmPort: 1 })
+  await other.start()
+  t.teardown(() => other.crash())
+  const at = other.podUrl.slice('http://'.length)
+  const joined = { 'jm-2_uid': at, 'jm-3_uid': '127.0.0.1:1', 'jm-4_uid': 'nowhere', 'jm-5_uid': at }
+  const candidates = JSON.stringify(joined)
+  const annotations = { 'flink-ha.io/candidates': candidates }
+  api.store.patch(CONFIG_MAPS, NAMESPACE, LOCK, 'merge', { metadata: { annotations } })
+  await until(() => sidecar.candidate.cached?.object?.metadata.annotations?.['flink-ha.io/candidates'] === candidates)
+  t.same((await json(`${sidecar.url}/members`)).body, [
+    { name: 'jm-0', role: 'standby', healthy: false, address: null },
+    { name: 'jm-1', role: 'leader', healthy: false, address: null },
+    { name: 'jm-2', role: 'standby', healthy: false, address: '127.0.0.1' },
   ])
 })
 

@@ -65,7 +65,7 @@ export class TestSidecar {
       lockKind: options.lockKind ?? 'configmap',
       timings,
       jvmAddress: { host: '127.0.0.1', port: options.jvmPort },
-      address: '',
+      address: () => (this.podUrl === '' ? '' : this.podUrl.slice('http://'.length)),
       client,
       clock,
       log,
@@ -84,7 +84,7 @@ export class TestSidecar {
       clusterId: this.#learn ? undefined : CLUSTER_ID,
     })
     this.status = new Status(candidate, 1_000, clock.after)
-    const peers = new Peers(client, clock.monoMs)
+    const peers = new Peers(candidate)
     this.#endpoint = new Endpoint({
       candidate,
       status: this.status,
