@@ -523,6 +523,7 @@ export class Candidate {
     if (before !== undefined && isStale(before.version, version)) return
     const same = before !== undefined && sameData(before.object, object)
     this.#cached = { object, version, dataSince: same ? before.dataSince : version }
+    if (this.leading()) this.#standbys.notice()
   }
 
   /** Asks the JVM's RPC port whether anybody is there: a refusal is the kernel's word that nobody is. */

@@ -45,6 +45,8 @@ export class Standbys {
   #identity: string
   #well = new Map<string, boolean>()
   #cancel: (() => void) | undefined
+  #joined: (() => Joined) | undefined
+  #known = ''
 
   constructor(clock: Clock, identity: string) {
     this.#clock = clock
@@ -59,6 +61,7 @@ export class Standbys {
   /** Asks now and then once in a period, until `stop`. */
   start(joined: () => Joined, periodMs: number): void {
     if (this.#cancel !== undefined) return
+    this.#joined = joined
     const round = (): void => {
       this.#cancel = this.#clock.after(periodMs, round)
       void this.#ask(joined())
@@ -66,9 +69,20 @@ export class Standbys {
     round()
   }
 
+  /** Asks at once when somebody joined: he may be needed before the period is over. */
+  notice(): void {
+    if (this.#cancel === undefined || this.#joined === undefined) return
+    const joined = this.#joined()
+    const known = Object.keys(joined).join()
+    if (known === this.#known) return
+    this.#known = known
+    void this.#ask(joined)
+  }
+
   stop(): void {
     this.#cancel?.()
     this.#cancel = undefined
+    this.#known = ''
     this.#well.clear()
   }
 
