@@ -73,7 +73,7 @@ const play = async (api: KubeServer, pods: DemoPod[]): Promise<void> => {
   await leader.startJvm()
   await until('the killed JobManager to be a standby again', () => leader.standing())
   const stopped = await show(api, 'Graceful stop of the leading pod', standby, leader, () => standby.deletePod())
-  say(`\nkill to grant ${killed} ms, stop to grant ${stopped} ms; Flink's built-in HA needs 11 to 19 s and 5 to 19 s.`)
+  say(`\nkill to grant ${killed} ms, stop to grant ${stopped} ms`)
 }
 
 /** Plays one fault and prints its timeline; milliseconds to the grant. */
