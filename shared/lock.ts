@@ -1,6 +1,7 @@
 // Kubernetes objects as election locks, and back: the only file that knows where in an object a lock's fields are.
 import type { Lock, Write } from './election.ts'
 import {
+  ANNOTATION_CANDIDATES,
   ANNOTATION_JVM,
   ANNOTATION_LEADER,
   ANNOTATION_REASON,
@@ -121,11 +122,16 @@ export const configMapPatch = (
   jvm: string,
   labels: { [name: string]: string },
   data: { [key: string]: string | null },
+  candidates: string | undefined,
 ) => ({
   metadata: {
     resourceVersion: write.version,
     labels,
-    annotations: { [ANNOTATION_LEADER]: write.raw, ...besides(write, jvm) },
+    annotations: {
+      [ANNOTATION_LEADER]: write.raw,
+      ...besides(write, jvm),
+      ...(candidates !== undefined && { [ANNOTATION_CANDIDATES]: candidates }),
+    },
   },
   ...(Object.keys(data).length > 0 && { data }),
 })

@@ -365,10 +365,14 @@ export class Candidate {
     const current = this.#cached?.object
     const timeoutMs = Math.min(timings.retryMs, timings.renewDeadlineMs / 3)
     const jvm = this.#jvm.identity
+    // A leader joins as well, by the way: whoever is deposed later has nothing to write.
+    const address = this.#options.address()
+    const joins = address !== '' && write.kind !== 'release'
+    const candidates = joins ? joinedWith(parseJoined(current), this.identity, address) : undefined
     if (stale) this.#settleData(write.data, { result: 'stale' })
     const outcome =
       lockKind === 'configmap'
-        ? await writeConfigMapLock(client, target, write, { jvm, data, current, timeoutMs })
+        ? await writeConfigMapLock(client, target, write, { jvm, data, current, candidates, timeoutMs })
         : await writeLeaseLock(client, target, write, { jvm, timeoutMs })
     metrics.upstream.inc({ kind: write.kind, outcome: outcome.result })
     const tookMs = clock.monoMs() - write.sentAtMs

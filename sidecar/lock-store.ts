@@ -41,7 +41,13 @@ export const writeConfigMapLock = async (
   client: KubeClient,
   target: LockTarget,
   write: Write,
-  extra: { jvm: string; data: DataPatch; current: ConfigMap | undefined; timeoutMs: number },
+  extra: {
+    jvm: string
+    data: DataPatch
+    current: ConfigMap | undefined
+    candidates: string | undefined
+    timeoutMs: number
+  },
 ): Promise<WriteOutcome> => {
   const path = configMapsPath(target.namespace)
   const { timeoutMs } = extra
@@ -51,7 +57,13 @@ export const writeConfigMapLock = async (
   }
   return await attempt(
     client.request('PATCH', `${path}/${target.name}`, {
-      body: configMapPatch(write, extra.jvm, missingLabels(extra.current, target.clusterId), extra.data),
+      body: configMapPatch(
+        write,
+        extra.jvm,
+        missingLabels(extra.current, target.clusterId),
+        extra.data,
+        extra.candidates,
+      ),
       contentType: 'application/merge-patch+json',
       // The answer would be the whole ConfigMap, up to 1 MiB at each renewal.
       accept: ACCEPT_METADATA,
