@@ -30,8 +30,6 @@ export type RequestInput = {
   contentType?: string
   accept?: string
   timeoutMs: number
-  /** Sent instead of our own credential's headers being derived; used for passing a caller's request on. */
-  headers?: OutgoingHttpHeaders
 }
 
 /** A token is read again this often; the kubelet replaces a projected token long before it expires. */
@@ -60,14 +58,13 @@ export class KubeClient {
       : new HttpAgent({ keepAlive: true, maxSockets: 16 })
   }
 
-  async #headers(input: { accept?: string; headers?: OutgoingHttpHeaders }): Promise<OutgoingHttpHeaders> {
+  async #headers(input: { accept?: string }): Promise<OutgoingHttpHeaders> {
     const headers: OutgoingHttpHeaders = {
       accept: input.accept ?? 'application/json',
       'user-agent': this.#options.userAgent,
-      ...input.headers,
     }
     const { tokenFile, monoMs } = this.#options
-    if (tokenFile === undefined || headers['authorization'] !== undefined) return headers
+    if (tokenFile === undefined) return headers
     if (this.#token === undefined || monoMs() - this.#token.atMs > TOKEN_MAX_AGE_MS) {
       const text = (await readFile(tokenFile, 'utf8')).trim()
       this.#token = { text, atMs: monoMs() }

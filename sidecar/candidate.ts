@@ -423,19 +423,11 @@ export class Candidate {
 
   /** With a Lease as lock the ConfigMap is written by itself: compare-and-set, under a term that is valid now. */
   async #writeDataBeside(patch: DataPatch, since: string): Promise<DataOutcome> {
-    const { client, timings } = this.#options
     const cached = this.#cached
     const target = this.#target
     if (target === undefined || !this.leading()) return { result: 'not-leading' }
     if (cached?.object === undefined || cached.dataSince !== since) return { result: 'stale' }
-    const outcome = await attempt(
-      client.request('PATCH', `${configMapsPath(target.namespace)}/${target.name}`, {
-        body: { metadata: { resourceVersion: cached.version }, data: patch },
-        contentType: 'application/merge-patch+json',
-        accept: ACCEPT_METADATA,
-        timeoutMs: timings.retryMs,
-      }),
-    )
+    const outcome = await this.#patchConfigMap(target, { metadata: { resourceVersion: cached.version }, data: patch })
     if (outcome.result === 'conflict') return { result: 'stale' }
     if (outcome.result !== 'done') return { result: 'failed', ...pick(outcome) }
     const object = { ...cached.object, metadata: outcome.metadata, data: applyPatch(cached.object.data ?? {}, patch) }
@@ -443,9 +435,23 @@ export class Candidate {
     return { result: 'done', object }
   }
 
+  /** Changes the ConfigMap beside the election's own writes; the answer holds the metadata alone. */
+  async #patchConfigMap(target: LockTarget, body: object): Promise<WriteOutcome> {
+    const path = `${configMapsPath(target.namespace)}/${target.name}`
+    const { client, timings } = this.#options
+    return await attempt(
+      client.request('PATCH', path, {
+        body,
+        contentType: 'application/merge-patch+json',
+        accept: ACCEPT_METADATA,
+        timeoutMs: timings.retryMs,
+      }),
+    )
+  }
+
   /** A standby makes itself known in the lock, once: then the leader can hand over to it by name. */
   async #join(): Promise<void> {
-    const { client, log, timings, clock } = this.#options
+    const { log, timings, clock } = this.#options
     const address = this.#options.address()
     const [target, object] = [this.#target, this.#cached?.object]
     const idle = !this.#state.standing || this.leading() || holderOf(this.#state.lock) === ''
@@ -457,14 +463,7 @@ export class Candidate {
       resourceVersion: object.metadata.resourceVersion,
       annotations: { [ANNOTATION_CANDIDATES]: candidates },
     }
-    const outcome = await attempt(
-      client.request('PATCH', `${configMapsPath(target.namespace)}/${target.name}`, {
-        body: { metadata },
-        contentType: 'application/merge-patch+json',
-        accept: ACCEPT_METADATA,
-        timeoutMs: timings.retryMs,
-      }),
-    )
+    const outcome = await this.#patchConfigMap(target, { metadata })
     if (outcome.result !== 'done') log.debug({ message: outcome.message }, 'not joined yet')
     // Not again before its own sight of it had time to come.
     clock.after(timings.retryMs, () => {

@@ -62,10 +62,6 @@ export class Gateway {
     candidate.onChange(() => this.#changed())
   }
 
-  get heldReads(): number {
-    return this.#held.size
-  }
-
   /** The path is known to begin with /api/ or /apis/. */
   async handle(request: IncomingMessage, response: ServerResponse, url: URL, scope: Scope): Promise<void> {
     const match = PATH.exec(url.pathname)
@@ -135,13 +131,17 @@ export class Gateway {
     // A term that is gone on with after a restart was claimed before it.
     else if (candidate.jvm.expected !== '' && candidate.jvm.expected === candidate.jvm.identity)
       this.#claimedToken = candidate.token
-    if (this.#jobsToken !== this.#claimedToken) {
-      this.#jobs.clear()
-      this.#jobsToken = this.#claimedToken
-    }
+    this.#forgetJobs()
     for (const release of [...this.#held]) release()
     for (const go of [...this.#resuming]) go()
     this.watchers.changed()
+  }
+
+  /** What was read of the jobs is good for the grant that it was read under. */
+  #forgetJobs(): void {
+    if (this.#jobsToken === this.#claimedToken) return
+    this.#jobs.clear()
+    this.#jobsToken = this.#claimedToken
   }
 
   /** Whether a term of an earlier process of this sidecar is about to be gone on with. */
@@ -415,10 +415,7 @@ export class Gateway {
     this.#believes = true
     candidate.jvmEvent({ type: 'claimed', identity, leaseMs: claim.record.leaseMs })
     this.#claimedToken = candidate.token
-    if (this.#jobsToken !== this.#claimedToken) {
-      this.#jobs.clear()
-      this.#jobsToken = this.#claimedToken
-    }
+    this.#forgetJobs()
     return undefined
   }
 

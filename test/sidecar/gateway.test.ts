@@ -101,13 +101,15 @@ const anApi = async (): Promise<KubeServer> => {
 }
 
 const VACANT = '{"holderIdentity":"","leaseDuration":1,"acquireTime":"","renewTime":"","leaderTransitions":0}'
-const vacate = (api: KubeServer): void => {
-  api.store.create(CONFIG_MAPS, NAMESPACE, { metadata: { name: LOCK, annotations: { [ANNOTATION_LEADER]: VACANT } } })
-}
+const VACANT_LOCK = { metadata: { name: LOCK, annotations: { [ANNOTATION_LEADER]: VACANT } } }
 
-const stage = async (t: Test, options: Partial<TestSidecarOptions> = {}): Promise<Stage> => {
+const stage = async (
+  t: Test,
+  options: Partial<TestSidecarOptions> = {},
+  lock: object = VACANT_LOCK,
+): Promise<Stage> => {
   const api = await anApi()
-  vacate(api)
+  api.store.create(CONFIG_MAPS, NAMESPACE, lock)
   const jvm = new HandMadeJvm()
   await jvm.start()
   const sidecar = new TestSidecar({ apiUrl: api.url, name: 'jm-0', jvmPort: jvm.port, ...options })
@@ -315,18 +317,7 @@ t.test('the cluster is learned from the first request that names it', async t =>
 })
 
 t.test('a foreign ConfigMap of the lock’s name is taken after a lease, and keeps what is in it', async t => {
-  const api = await anApi()
-  api.store.create(CONFIG_MAPS, NAMESPACE, { metadata: { name: LOCK }, data: { theirs: 'kept' } })
-  const jvm = new HandMadeJvm()
-  await jvm.start()
-  const sidecar = new TestSidecar({ apiUrl: api.url, name: 'jm-0', jvmPort: jvm.port })
-  await sidecar.start()
-  jvm.url = sidecar.url
-  t.teardown(async () => {
-    await sidecar.crash()
-    await jvm.die()
-    await api.close()
-  })
+  const { api, jvm } = await stage(t, {}, { metadata: { name: LOCK }, data: { theirs: 'kept' } })
   const started = Date.now()
   await jvm.lead()
   t.ok(Date.now() - started > 2_000, 'not before a lease had passed')
@@ -420,7 +411,7 @@ t.test('with a Lease as lock the data goes to the ConfigMap beside it', async t 
 for (const dialect of ['1.17', '1.20', '2.3'] as const)
   t.test(`the client of Flink ${dialect} leads, writes checkpoints and hands over through two sidecars`, async t => {
     const api = await anApi()
-    vacate(api)
+    api.store.create(CONFIG_MAPS, NAMESPACE, VACANT_LOCK)
     t.teardown(() => api.close())
     const clients: { client: FlinkClient; sidecar: TestSidecar; jvm: HandMadeJvm; granted: number; ended: boolean }[] =
       []
