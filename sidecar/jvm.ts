@@ -19,6 +19,8 @@ export type JvmState = {
   /** Lease that the JVM states in its own record: silent for longer, and it would have given up itself. */
   leaseMs: number
   lastHeardMs: number
+  /** When the last socket closed. */
+  closedAtMs: number
   /** When the port is asked (again); Infinity when there is no doubt. */
   probeAtMs: number
   leading: boolean
@@ -49,8 +51,11 @@ export const FLINK_LEASE_MS = 15_000
 const STANDBY_SILENT_MS = 33_000
 /** A JVM that outlived its sidecar asks again within its retry period of 5 s. */
 const EXPECT_MS = 7_000
-/** While the port still answers and no socket is open: a process that ends takes its time to free its memory. */
-const REPROBE_MS = 10
+/**
+ * How long to wait before the port is asked again that still answers, with no socket open. A process that ends closes its
+ * sockets one after the other, within a millisecond or so; the longer the doubt, the likelier that nothing ends.
+ */
+const reprobeMs = (doubtMs: number): number => Math.min(10, Math.max(1, doubtMs / 4))
 /** The same for a JVM that no longer stands: only its successor waits for the answer. */
 const REPROBE_GONE_MS = 250
 
@@ -61,6 +66,7 @@ export const initialJvm: JvmState = {
   expected: '',
   leaseMs: FLINK_LEASE_MS,
   lastHeardMs: 0,
+  closedAtMs: 0,
   probeAtMs: Number.POSITIVE_INFINITY,
   leading: false,
 }
@@ -91,7 +97,13 @@ const take = (s: JvmState, event: JvmEvent, nowMs: number, actions: JvmAction[])
       const sockets = Math.max(0, s.sockets - 1)
       // Single sockets close all the time (evictions, ended watches); none left is the sign.
       if (sockets > 0 || s.phase === 'absent') return { ...s, sockets }
-      return { ...s, sockets, probeAtMs: nowMs, ...(s.phase === 'standing' && { phase: 'doubtful' as const }) }
+      return {
+        ...s,
+        sockets,
+        closedAtMs: nowMs,
+        probeAtMs: nowMs,
+        ...(s.phase === 'standing' && { phase: 'doubtful' as const }),
+      }
     }
     case 'listed':
       if (s.phase === 'stopped') return { ...s, phase: 'absent', identity: '' }
@@ -110,7 +122,7 @@ const take = (s: JvmState, event: JvmEvent, nowMs: number, actions: JvmAction[])
     case 'port-open':
       // A restarted sidecar finds its JVM alive and waits for it to come back; otherwise the doubt goes on.
       if (s.sockets > 0 || s.phase === 'absent') return { ...s, probeAtMs: NEVER }
-      return { ...s, probeAtMs: nowMs + (s.phase === 'doubtful' ? REPROBE_MS : REPROBE_GONE_MS) }
+      return { ...s, probeAtMs: nowMs + (s.phase === 'doubtful' ? reprobeMs(nowMs - s.closedAtMs) : REPROBE_GONE_MS) }
     case 'expect':
       return {
         ...s,

@@ -70,11 +70,15 @@ export class Agent {
     return (await this.#namespace.kubectl(['exec', 'agent', '--', 'sh', '-c', script])).trim()
   }
 
-  /** Signals a pod's processes of that name, all at the same time; when, in this machine's time. */
-  async signal(pod: string, names: readonly ('java' | 'node')[], signal: Signal): Promise<number> {
+  /**
+   * Signals a pod's processes of that name, all at the same time; when, in this machine's time. `restS`: the agent rests so
+   * many seconds before and after, so that what is measured is not slowed down by the search for the processes and the
+   * end of the session, which a fault does not come with.
+   */
+  async signal(pod: string, names: readonly ('java' | 'node')[], signal: Signal, restS = 0): Promise<number> {
     const script = `${find(pod, names)}
       [ -n "$pids" ] || { echo none >&2; exit 1; }
-      date +%s%N; kill -${signal} $pids`
+      sleep ${restS}; at=$(date +%s%N); kill -${signal} $pids; sleep ${restS}; echo $at`
     return this.here(Number((await this.shell(script)).split('\n')[0]) / 1e6)
   }
 
@@ -83,6 +87,13 @@ export class Agent {
     const script = `${find(pod, [name])}
       for p in $pids; do sed -n 's/^VmRSS:[^0-9]*\\([0-9]*\\).*/\\1/p' /proc/$p/status; done`
     return Number(await until('a process', 20_000, async () => (await this.shell(script)).split('\n')[0] || undefined))
+  }
+
+  /** Size of a folder as the pod's process sees it, in KiB. */
+  async filesKiB(pod: string, name: 'java' | 'node', folder: string): Promise<number> {
+    const script = `${find(pod, [name])}
+      for p in $pids; do du -sk /proc/$p/root${folder}; done`
+    return Number.parseInt(await this.shell(script), 10)
   }
 }
 

@@ -27,6 +27,7 @@ t.test(`failover, Flink ${FLINK}`, { skip: noCluster }, async t => {
       checkRound(t, await playRound(cluster, agent, observer, jobId, 'graceful'), BOUND_MS)
     })
 
+  await t.test('the endpoint while the leader dies', t => checkNeverStale(t, scene))
   await t.test('the endpoint on the pod port', t => checkEndpoint(t, scene))
   await t.test('a switchover, and a reader that waits for it', t => checkSwitchover(t, scene))
   await t.test('requests per completed checkpoint', t => checkCheckpointCost(t, scene))
@@ -42,6 +43,55 @@ const ask = async ({ agent }: Scene, pod: Pod, path: string, options = '', port 
   const text = await agent.shell(`curl -s -i -m 60 ${options} 'http://${pod.ip}:${port}${path}'`)
   const [headers = '', ...body] = text.replaceAll('\r', '').split('\n\n')
   return { status: Number(headers.split(' ')[1]), headers, body: body.join('\n\n') }
+}
+
+/** Long enough for a kill and all that follows it. */
+const POLL_S = 12
+/** Within this an endpoint has seen what the lock says: a watch event's way on a machine that is busy with a failover. */
+const TOLD_MS = 2_000
+
+/** Asks both endpoints again and again, from before the SIGKILL until all is over, who leads. */
+const checkNeverStale = async (t: Test, scene: Scene): Promise<void> => {
+  const { cluster, agent, observer, jobId } = scene
+  const old = await cluster.leader()
+  const standby = await cluster.standby(old)
+  await cluster.running(old, jobId, 120_000)
+  const polled = agent.shell(`end=$(($(date +%s) + ${POLL_S}))
+    while [ $(date +%s) -lt $end ]; do for ip in ${old.ip} ${standby.ip}; do
+      echo "$(date +%s%N) $ip $(curl -s -m 2 http://$ip:${PORT_POD}/leader)"; sleep 0.02
+    done; done`)
+  await sleep(2_000)
+  const killedMs = await agent.signal(old.name, ['java'], 'KILL')
+  const isNext = ({ holder }: { holder: string }) => holder === identityOf(standby)
+  const moved = await observer.first('the lock names the standby', killedMs, BOUND_MS, isNext)
+  const answers = (await polled).split('\n').map(line => {
+    const [, ns = '', ip = '', body = ''] = /^(\d+) (\S+) (.*)$/.exec(line) ?? []
+    return {
+      atMs: agent.here(Number(ns) / 1e6),
+      ip,
+      ...(JSON.parse(body) as { name: string | null; validForMs: number }),
+    }
+  })
+  for (const { name, ip } of [old, standby]) {
+    const told = answers.filter(answer => answer.ip === ip)
+    t.comment(`${name}: ${told.length} answers`)
+    t.ok(
+      told.some(answer => answer.atMs < killedMs && answer.name === old.name),
+      `${name} named the old leader before`,
+    )
+    t.equal(told.at(-1)?.name, standby.name, `${name} names the new one in the end`)
+    const first = told.findIndex(answer => answer.name === standby.name)
+    t.notOk(
+      told.slice(first).some(answer => answer.name === old.name),
+      `${name}: and never the old one again`,
+    )
+    const late = told.filter(answer => answer.name === old.name && answer.atMs > moved.atMs + TOLD_MS)
+    t.same(late, [], `${name}: nor after the lock named the other`)
+    const hollow = told.filter(answer => answer.name !== null && !(answer.validForMs > 0))
+    t.same(hollow, [], `${name}: nobody is named whose term is over`)
+  }
+  await cluster.running(standby, jobId, 120_000, agent.there(killedMs))
+  await scene.namespace.deletePod(old.name)
 }
 
 const checkEndpoint = async (t: Test, scene: Scene): Promise<void> => {

@@ -25,6 +25,8 @@ export type Sample = {
 }
 
 const ROUND_TIMEOUT_MS = 180_000
+/** Longer than a failover's first half, in which milliseconds count. */
+const REST_S = 1
 
 export const playRound = async (
   cluster: FlinkCluster,
@@ -87,7 +89,7 @@ const allRunning = (lines: readonly LogLine[], tasks: number): LogLine | undefin
 
 const strike = async (cluster: FlinkCluster, agent: Agent, fault: Fault, pod: string): Promise<number> => {
   if (fault === 'graceful') return await cluster.namespace.deletePod(pod)
-  return await agent.signal(pod, fault === 'crash' ? ['java'] : ['java', 'node'], 'KILL')
+  return await agent.signal(pod, fault === 'crash' ? ['java'] : ['java', 'node'], 'KILL', REST_S)
 }
 
 /** A sample in a line. */

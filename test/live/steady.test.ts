@@ -10,6 +10,7 @@ import { noCluster, type Scene, stage } from './scene.ts'
 const SETUP: Setup = { mode: 'flink-ha', flink: '2.3.0', checkpointSeconds: null }
 const PEACE_MS = 150_000
 const MAX_RESIDENT_KIB = 64 * 1024
+const MAX_LAYERS_KIB = 10 * 1024
 
 t.test('a cluster in peace', { skip: noCluster }, async t => {
   const scene = await stage(t, 'steady', SETUP)
@@ -17,6 +18,7 @@ t.test('a cluster in peace', { skip: noCluster }, async t => {
   await t.test('the main container has no Kubernetes credential', t => checkCredential(t, scene))
   await t.test('requests of two JobManagers and a TaskManager', t => checkRequests(t, scene))
   await t.test('memory of the sidecars', t => checkMemory(t, scene))
+  await t.test('what the image adds to its base', t => checkLayers(t, scene))
 })
 
 type Container = { name: string; env?: { name: string; value?: string }[]; volumeMounts?: { mountPath: string }[] }
@@ -85,4 +87,11 @@ const checkMemory = async (t: Test, { cluster, agent }: Scene): Promise<void> =>
     const residentKiB = await agent.residentKiB(pod.name, 'node')
     t.ok(residentKiB > 0 && residentKiB <= MAX_RESIDENT_KIB, `the sidecar’s ${residentKiB} KiB are at most 64 MiB`)
   }
+}
+
+/** Its layers fill /app and nothing else (Dockerfile). */
+const checkLayers = async (t: Test, { cluster, agent }: Scene): Promise<void> => {
+  const [pod] = await cluster.jobManagers()
+  const addedKiB = await agent.filesKiB(pod?.name ?? '', 'node', '/app')
+  t.ok(addedKiB > 0 && addedKiB <= MAX_LAYERS_KIB, `${addedKiB} KiB are at most 10 MiB`)
 }

@@ -49,7 +49,10 @@ t.test('an open port is asked again, because a process that ends takes its time'
   play.at(1_000, { type: 'socket-closed' })
   play.at(1_001, { type: 'socket-closed' })
   t.same(play.at(1_002, { type: 'port-open' }), [])
-  t.same(play.at(jvmWakeAtMs(play.state), { type: 'tick' }), [{ type: 'probe' }])
+  t.equal(jvmWakeAtMs(play.state), 1_003, 'at once at first')
+  t.same(play.at(1_003, { type: 'tick' }), [{ type: 'probe' }])
+  play.at(1_500, { type: 'port-open' })
+  t.equal(jvmWakeAtMs(play.state), 1_510, 'and in its own time if the doubt goes on')
 })
 
 t.test('a JVM that comes back while its port is asked has not died', async t => {
