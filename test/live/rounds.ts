@@ -3,7 +3,7 @@
 import { ANNOTATION_LEADER } from '../../shared/names.ts'
 import { parseRecord } from '../../shared/record.ts'
 import type { Agent } from './agent.ts'
-import { epochMs, type LockObserver, type LogLine, sleep, until } from './cluster.ts'
+import { epochMs, type LockObserver, type LogFollower, type LogLine, nowMs, type Pod, sleep, until } from './cluster.ts'
 import { COMPLETED, type FlinkCluster, GRANTED, RESTORING, TASK_SWITCHED } from './flink.ts'
 
 /** SIGKILL of the leading JVM; deletion of its pod; SIGKILL of everything in it. */
@@ -15,7 +15,7 @@ export type Sample = {
   lockMs: number
   /** the standby's record says that it acquired the lock, by the node's clock; */
   acquiredMs: number
-  /** the standby's Flink logged that it was granted leadership; */
+  /** the new leader's Flink logged that it was granted leadership; */
   grantedMs: number
   /** it logged that the last of the job's tasks is RUNNING. */
   runningMs: number
@@ -25,6 +25,8 @@ export type Sample = {
 }
 
 const ROUND_TIMEOUT_MS = 180_000
+/** Later than a term that was handed over is granted: from then on it is looked for at others as well. */
+const LATE_MS = 5_000
 /** Longer than a failover's first half, in which milliseconds count. */
 const REST_S = 1
 
@@ -43,7 +45,7 @@ export const playRound = async (
   await cluster.checkpoints(old, jobId, 2)
   const before = observer.holder
   const oldLog = namespace.follow(old.name, 'jobmanager')
-  const newLog = namespace.follow(standby.name, 'jobmanager')
+  const rivals: Rival[] = [{ pod: standby, log: namespace.follow(standby.name, 'jobmanager') }]
   // Faults come at any phase of the lease and of the checkpoints, and find the log followers at rest.
   await sleep(1_000 + Math.random() * 5_000)
 
@@ -51,20 +53,30 @@ export const playRound = async (
   const lock = await observer.first('the lock names another', faultMs, ROUND_TIMEOUT_MS, sight => {
     return sight.holder !== '' && sight.holder !== before
   })
-  const lines = (): LogLine[] => newLog.lines.filter(({ atMs }) => agent.here(atMs) >= faultMs)
-  const logged = (pattern: RegExp): Promise<LogLine> =>
-    until(`${standby.name} to log ${pattern}`, ROUND_TIMEOUT_MS, () => lines().find(({ line }) => pattern.test(line)))
-  const granted = await logged(GRANTED)
-  const restored = Number(RESTORING.exec((await logged(RESTORING)).line)?.[1])
+  const linesOf = ({ log }: Rival): LogLine[] => log.lines.filter(({ atMs }) => agent.here(atMs) >= faultMs)
+  const { winner, granted } = await until('a JobManager to log its grant', ROUND_TIMEOUT_MS, async () => {
+    for (const winner of rivals) {
+      const granted = linesOf(winner).find(({ line }) => GRANTED.test(line))
+      if (granted !== undefined) return { winner, granted }
+    }
+    if (nowMs() > faultMs + LATE_MS) await joinRivals(cluster, old, rivals)
+    return undefined
+  })
+  const restoring = await until(`${winner.pod.name} to log ${RESTORING}`, ROUND_TIMEOUT_MS, () =>
+    linesOf(winner).find(({ line }) => RESTORING.test(line)),
+  )
+  const restored = Number(RESTORING.exec(restoring.line)?.[1])
   // Not asked by REST: each question that finds no leader yet costs the new one a stack trace, when it is busiest.
-  const running = await until('all tasks to be logged as RUNNING', ROUND_TIMEOUT_MS, () => allRunning(lines(), tasks))
-  await cluster.running(standby, jobId, ROUND_TIMEOUT_MS, agent.there(faultMs))
+  const running = await until('all tasks to be logged as RUNNING', ROUND_TIMEOUT_MS, () =>
+    allRunning(linesOf(winner), tasks),
+  )
+  await cluster.running(winner.pod, jobId, ROUND_TIMEOUT_MS, agent.there(faultMs))
   const completed = Math.max(0, ...oldLog.lines.flatMap(({ line }) => COMPLETED.exec(line)?.[1] ?? []).map(Number))
   oldLog.stop()
-  newLog.stop()
+  for (const { log } of rivals) log.stop()
   const record = parseRecord(lock.object.metadata.annotations?.[ANNOTATION_LEADER])
   // The kubelet makes a container that was killed again and again wait for minutes: the next round gets a new pod.
-  if (fault !== 'graceful') await namespace.deletePod(old.name)
+  if (fault !== 'graceful' && winner.pod.name !== old.name) await namespace.deletePod(old.name)
   return {
     fault,
     lockMs: lock.atMs - faultMs,
@@ -74,6 +86,18 @@ export const playRound = async (
     completed,
     restored,
   }
+}
+
+type Rival = { pod: Pod; log: LogFollower }
+
+/** A term that nobody handed over is waited for so long that the killed JobManager may be back to win it. */
+const joinRivals = async (cluster: FlinkCluster, old: Pod, rivals: Rival[]): Promise<void> => {
+  for (const pod of await cluster.jobManagers()) {
+    const isBack = pod.name !== old.name || (pod.restarts['jobmanager'] ?? 0) > (old.restarts['jobmanager'] ?? 0)
+    if (!isBack || !pod.ready || rivals.some(rival => rival.pod.name === pod.name)) continue
+    rivals.push({ pod, log: cluster.namespace.follow(pod.name, 'jobmanager') })
+  }
+  await sleep(500)
 }
 
 /** The line with which so many tasks are RUNNING at the same time. */
