@@ -3,8 +3,15 @@
 
 import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http'
-import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from 'node:https'
+import {
+  type ClientRequest,
+  Agent as HttpAgent,
+  request as httpRequest,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+} from 'node:http'
+import type { RequestOptions } from 'node:https'
+import { createRequire } from 'node:module'
 
 export type KubeResponse = { status: number; headers: IncomingMessage['headers']; body: unknown }
 
@@ -32,15 +39,22 @@ export type RequestInput = {
   timeoutMs: number
 }
 
+/** Node's TLS costs some 4 MiB, which a relay that follows its peers by plain HTTP does not need. */
+const https = (): typeof import('node:https') => createRequire(import.meta.url)('node:https')
+
 /** A token is read again this often; the kubelet replaces a projected token long before it expires. */
 const TOKEN_MAX_AGE_MS = 30_000
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024
+/** Metadata alone, of one object. */
 export const ACCEPT_METADATA = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json'
+/** The same of a list. A watch takes the one above. */
+export const ACCEPT_METADATA_LIST = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json'
 
 export class KubeClient {
   #options: KubeClientOptions
   #base: URL
   #agent: HttpAgent
+  #forwarding: HttpAgent | undefined
   #ca: Buffer | undefined
   #token: { text: string; atMs: number } | undefined
 
@@ -52,10 +66,10 @@ export class KubeClient {
     this.#agent = this.#newAgent()
   }
 
-  #newAgent(): HttpAgent {
+  #newAgent(maxSockets = 16): HttpAgent {
     return this.#base.protocol === 'https:'
-      ? new HttpsAgent({ keepAlive: true, maxSockets: 16, ...(this.#ca && { ca: this.#ca }) })
-      : new HttpAgent({ keepAlive: true, maxSockets: 16 })
+      ? new (https().Agent)({ keepAlive: true, maxSockets, ...(this.#ca && { ca: this.#ca }) })
+      : new HttpAgent({ keepAlive: true, maxSockets })
   }
 
   async #headers(input: { accept?: string }): Promise<OutgoingHttpHeaders> {
@@ -110,8 +124,8 @@ export class KubeClient {
   }
 
   /** Opens a stream, such as a watch, on a connection of its own; resolves with the response's head. @throws Unreachable */
-  async stream(path: string, timeoutMs: number, signal: AbortSignal): Promise<IncomingMessage> {
-    const headers = await this.#headers({}).catch(error => {
+  async stream(path: string, timeoutMs: number, signal: AbortSignal, accept?: string): Promise<IncomingMessage> {
+    const headers = await this.#headers({ ...(accept !== undefined && { accept }) }).catch(error => {
       throw new Unreachable('the service account token cannot be read', error)
     })
     return await new Promise<IncomingMessage>((resolve, reject) => {
@@ -132,23 +146,34 @@ export class KubeClient {
     })
   }
 
-  #open(method: string, path: string, headers: OutgoingHttpHeaders, agent: HttpAgent | false) {
+  /**
+   * Begins a request of somebody else's: his headers, his credential and none of ours. On connections apart, so that his
+   * streams never hold up our writes. The caller sends the body and reads the answer.
+   */
+  forward(method: string, path: string, headers: OutgoingHttpHeaders): ClientRequest {
+    this.#forwarding ??= this.#newAgent(256)
+    return this.#open(method, path, headers, this.#forwarding)
+  }
+
+  #open(method: string, path: string, headers: OutgoingHttpHeaders, agent: HttpAgent | false): ClientRequest {
     const options: RequestOptions = {
       method,
-      host: this.#base.hostname,
+      // A URL has an IPv6 address in brackets, a socket has it without.
+      host: this.#base.hostname.replace(/^\[|\]$/g, ''),
       port: this.#base.port || (this.#base.protocol === 'https:' ? 443 : 80),
       path,
       headers,
       agent,
       ...(this.#ca && { ca: this.#ca }),
     }
-    const request = this.#base.protocol === 'https:' ? httpsRequest(options) : httpRequest(options)
+    const request = this.#base.protocol === 'https:' ? https().request(options) : httpRequest(options)
     request.setNoDelay(true)
     return request
   }
 
   close(): void {
     this.#agent.destroy()
+    this.#forwarding?.destroy()
   }
 }
 

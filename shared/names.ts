@@ -15,6 +15,64 @@ export const LABEL_ROLE = 'flink-ha.io/role'
 /** Pod annotation set by the webhook: the version that injected. */
 export const ANNOTATION_INJECTED = 'flink-ha.io/injected'
 
+/** Pod annotations by which a user says how: see `docs/reference.md`. */
+export const ANNOTATION_CLUSTER_ID = 'flink-ha.io/cluster-id'
+export const ANNOTATION_PROFILE = 'flink-ha.io/profile'
+export const ANNOTATION_LOCK = 'flink-ha.io/lock'
+/** What a TaskManager pod gets: `sidecar` (a relay), `service` (the variable alone) or `off`. */
+export const ANNOTATION_TASKMANAGER = 'flink-ha.io/taskmanager'
+/** Resources of the injected container, each by itself; the value is a Kubernetes quantity. */
+export const ANNOTATION_RESOURCES = {
+  'cpu-request': 'flink-ha.io/sidecar-cpu-request',
+  'cpu-limit': 'flink-ha.io/sidecar-cpu-limit',
+  'memory-request': 'flink-ha.io/sidecar-memory-request',
+  'memory-limit': 'flink-ha.io/sidecar-memory-limit',
+} as const
+/** Label of Flink's pods, set by its documentation, its native mode and its operator alike. */
+export const LABEL_COMPONENT = 'component'
+/** Label of everything that the reconciler made, with the value `flink-ha`. */
+export const LABEL_MANAGED_BY = 'app.kubernetes.io/managed-by'
+/** Annotation on an object that the reconciler gave an owner: the owner's uid, so that it can be taken back. `none`: hands off. */
+export const ANNOTATION_OWNER_SET = 'flink-ha.io/owner'
+
+/** Why a pod is left alone: one literal for log field, metric label, Event and admission warning. */
+export const SKIP_REASONS = {
+  'not-flink': 'neither a JobManager nor a TaskManager (label component)',
+  'namespace-not-labelled': 'neither its namespace nor the pod asks for it',
+  'opted-out': 'label or annotation flink-ha.io/inject is "false"',
+  'own-namespace': 'flink-ha and Kubernetes’ own namespaces are left alone',
+  'already-injected': 'the sidecar is in it already',
+  'host-network': 'on the node’s network two pods would share the sidecar’s port',
+  'mirror-pod': 'a static pod’s mirror cannot be changed',
+  windows: 'the sidecar’s image is for Linux',
+  'name-taken': 'a container or volume of its own has the sidecar’s name',
+  'master-set': 'a container sets KUBERNETES_MASTER itself',
+  'port-taken': 'a container uses port 4040 or 4041',
+  'no-native-sidecars': 'the API server is older than Kubernetes 1.29',
+  'taskmanager-off': 'annotation flink-ha.io/taskmanager is "off"',
+  'cluster-id-unknown': 'mode "service" needs a cluster id that is known at admission',
+} as const
+export type SkipReason = keyof typeof SKIP_REASONS
+
+/** Names of the installation; manifests/ has the same. */
+export const INSTALL = {
+  namespace: 'flink-ha',
+  service: 'flink-ha-webhook',
+  lease: 'flink-ha-webhook',
+  webhookConfiguration: 'flink-ha',
+  /** Of labelled namespaces. */
+  webhook: 'inject.flink-ha.io',
+  /** Of pods that ask for it in other namespaces. */
+  webhookAsk: 'ask.inject.flink-ha.io',
+  tlsSecret: 'flink-ha-tls',
+  candidateRole: 'flink-ha-candidate',
+  path: '/mutate',
+  /** Where the pods come that ask by themselves. */
+  pathAsk: '/mutate/ask',
+} as const
+/** Volume of the sidecar's own token. */
+export const VOLUME_TOKEN = 'flink-ha-token'
+
 /** The leader record: a JSON object in this annotation of the lock (fabric8 `ConfigMapLock`, client-go `LeaderElectionRecordAnnotationKey`). */
 export const ANNOTATION_LEADER = 'control-plane.alpha.kubernetes.io/leader'
 /** Beside the record: the fencing token of the current or last term, a decimal number. */
@@ -36,6 +94,9 @@ export const PORT_POD = 4041
 export const ENV_KUBERNETES_MASTER = 'KUBERNETES_MASTER'
 /** Name of the injected container. */
 export const CONTAINER_SIDECAR = 'flink-ha'
+
+/** Suffix of the headless Service by which relays find the JobManagers' sidecars: `<cluster-id>-ha`. */
+export const HA_SERVICE_SUFFIX = '-ha'
 
 /** Suffix of the lock's name: `<cluster-id>-cluster-config-map` (Flink `KubernetesLeaderElectionHaServices`). */
 export const LOCK_SUFFIX = '-cluster-config-map'

@@ -18,6 +18,7 @@ import {
 import { ACCEPT_METADATA, type KubeClient } from '../shared/kube-client.ts'
 import { ListWatch, type Sight } from '../shared/list-watch.ts'
 import { type ConfigMap, haLabels, type Lease, lockOfConfigMap, lockOfLease } from '../shared/lock.ts'
+import { attempt, leasesPath, type WriteOutcome } from '../shared/lock-writes.ts'
 import type { Log } from '../shared/log.ts'
 import {
   ANNOTATION_CANDIDATES,
@@ -28,19 +29,11 @@ import {
 } from '../shared/names.ts'
 import { isStale } from '../shared/resource-version.ts'
 import type { Timings } from '../shared/timings.ts'
+import { type Cached, cachedAfter } from './cached.ts'
 import { History } from './history.ts'
 import { initialJvm, type JvmAction, type JvmEvent, type JvmState, jvmWakeAtMs, stepJvm } from './jvm.ts'
 import { parseComponent, rpcEndpoint } from './leader.ts'
-import {
-  attempt,
-  configMapsPath,
-  type LockTarget,
-  leaseName,
-  leasesPath,
-  type WriteOutcome,
-  writeConfigMapLock,
-  writeLeaseLock,
-} from './lock-store.ts'
+import { configMapsPath, type LockTarget, leaseName, writeConfigMapLock, writeLeaseLock } from './lock-store.ts'
 import { applyPatch, type DataPatch } from './lock-write.ts'
 import type { Metrics } from './metrics.ts'
 import { joinedWith, parseJoined, Standbys } from './standbys.ts'
@@ -57,9 +50,6 @@ export type CandidateOptions = {
   log: Log
   metrics: Metrics
 }
-
-/** The lock's ConfigMap as last seen. `dataSince`: the oldest version with the very same data. */
-export type Cached = { object: ConfigMap | undefined; version: string; dataSince: string }
 
 export type DataOutcome =
   | { result: 'done'; object: ConfigMap }
@@ -524,8 +514,7 @@ export class Candidate {
   #cache(object: ConfigMap | undefined, version: string): void {
     const before = this.#cached
     if (before !== undefined && isStale(before.version, version)) return
-    const same = before !== undefined && sameData(before.object, object)
-    this.#cached = { object, version, dataSince: same ? before.dataSince : version }
+    this.#cached = cachedAfter(before, object, version)
     if (this.leading()) this.#standbys.notice()
   }
 
@@ -557,10 +546,3 @@ const pick = (outcome: Exclude<WriteOutcome, { result: 'done' }>) => ({
   body: outcome.body,
   message: outcome.message,
 })
-
-const sameData = (a: ConfigMap | undefined, b: ConfigMap | undefined): boolean => {
-  if (a === undefined || b === undefined) return a === b
-  const [x, y] = [a.data ?? {}, b.data ?? {}]
-  const keys = Object.keys(x)
-  return keys.length === Object.keys(y).length && keys.every(key => x[key] === y[key])
-}

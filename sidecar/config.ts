@@ -1,7 +1,9 @@
-// Flags and FLINK_HA_* variables of the same name, checked all at once. A flag wins over its variable.
-import { parseArgs } from 'node:util'
+// The sidecar's settings, checked all at once.
 import { ConfigError } from '../shared/errors.ts'
+import { type Environment, LOG_LEVELS, type LogLevel, printable, RULES, readSettings } from '../shared/settings.ts'
 import { PROFILES, type ProfileName, type Timings, timingProblems } from '../shared/timings.ts'
+
+export { variableOf } from '../shared/settings.ts'
 
 export type SidecarConfig = {
   /** undefined: learned from the first ConfigMap that Flink asks for. */
@@ -25,8 +27,6 @@ export type SidecarConfig = {
   logLevel: LogLevel
 }
 
-export type LogLevel = (typeof LOG_LEVELS)[number]
-const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
 const LOCKS = ['configmap', 'lease'] as const
 const ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount'
 
@@ -54,43 +54,16 @@ export const SETTINGS = {
 } as const satisfies { [flag: string]: readonly [string, string] }
 
 type Flag = keyof typeof SETTINGS
-export type Environment = { [name: string]: string | undefined }
-
-export const variableOf = (flag: string): string => `FLINK_HA_${flag.toUpperCase().replaceAll('-', '_')}`
 
 /** @throws ConfigError with every problem */
 export const readConfig = (args: readonly string[], env: Environment): SidecarConfig => {
   const problems: string[] = []
-  const flags = readFlags(args, problems)
-  const text = (flag: Flag): string => flags[flag] ?? env[variableOf(flag)] ?? SETTINGS[flag][0]
-  const wrong = (flag: Flag, right: string): void => {
-    problems.push(`${flag} is "${printable(text(flag))}": ${right}`)
-  }
-  const choice = <T extends string>(flag: Flag, choices: readonly T[]): T => {
-    const value = text(flag) as T
-    if (!choices.includes(value)) wrong(flag, `one of ${choices.join(', ')} is needed`)
-    return value
-  }
-  const named = (flag: Flag, pattern: RegExp, right: string): string => {
-    if (!pattern.test(text(flag))) wrong(flag, right)
-    return text(flag)
-  }
-  const port = (flag: Flag): number => {
-    const value = Number(text(flag))
-    if (!/^\d+$/.test(text(flag)) || value > 65_535) wrong(flag, 'a port from 0 to 65535 is needed')
-    return value
-  }
-  const optional = (flag: Flag, pattern: RegExp, right: string): string | undefined =>
-    text(flag) === '' ? undefined : named(flag, pattern, right)
+  const { text, wrong, choice, named, optional, port } = readSettings(SETTINGS, args, env, problems)
 
   const config: SidecarConfig = {
-    clusterId: optional(
-      'cluster-id',
-      /^[a-z0-9]([-a-z0-9]{0,43}[a-z0-9])?$/,
-      'at most 45 of a-z, 0-9 and - are allowed',
-    ),
-    namespace: optional('namespace', /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'a namespace’s name is needed'),
-    podName: named('pod-name', /^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$/, 'the pod’s name is needed (metadata.name)'),
+    clusterId: optional('cluster-id', ...RULES.clusterId),
+    namespace: optional('namespace', ...RULES.namespace),
+    podName: named('pod-name', ...RULES.podName),
     podUid: named('pod-uid', /^[-A-Za-z0-9]{1,64}$/, 'the pod’s uid is needed (metadata.uid)'),
     podAddress: text('pod-ip') === '' ? '' : named('pod-ip', /^[0-9a-fA-F.:]{2,45}$/, 'an IP address is needed'),
     lock: choice('lock', LOCKS),
@@ -114,22 +87,6 @@ export const readConfig = (args: readonly string[], env: Environment): SidecarCo
 // A given API server is not sent this pod's credential unless a file is named.
 const fileOf = (given: string, apiServer: string, inCluster: string): string | undefined =>
   given !== '' ? given : apiServer === '' ? inCluster : undefined
-
-const printable = (value: string): string => JSON.stringify(value.slice(0, 100)).slice(1, -1)
-
-const readFlags = (args: readonly string[], problems: string[]): { [flag in Flag]?: string } => {
-  const options = Object.fromEntries(Object.keys(SETTINGS).map(flag => [flag, { type: 'string' as const }]))
-  const { tokens } = parseArgs({ args: [...args], options, strict: false, tokens: true })
-  const flags: { [flag in Flag]?: string } = {}
-  for (const token of tokens) {
-    if (token.kind === 'positional') problems.push(`"${printable(token.value)}" is not a flag`)
-    if (token.kind !== 'option') continue
-    if (!(token.name in SETTINGS)) problems.push(`${token.rawName} is not a flag; see --help`)
-    else if (token.value === undefined) problems.push(`${token.rawName} has no value`)
-    else flags[token.name as Flag] = token.value
-  }
-  return flags
-}
 
 const readTimings = (
   text: (flag: Flag) => string,

@@ -14,12 +14,11 @@ import type { Gateway } from './gateway.ts'
 import { answer, readJson, type Scope } from './http.ts'
 import { jobDocument, jobIds } from './jobs.ts'
 import { podOf } from './leader.ts'
+import { dispatch, type Handler, type Handlers, LeaderEndpoint } from './leader-endpoint.ts'
 import { configMapsPath } from './lock-store.ts'
 import type { Metrics } from './metrics.ts'
-import { STATUS_PAGE } from './page.ts'
 import type { Peers } from './peers.ts'
 import type { Status } from './status.ts'
-import { Stream } from './stream.ts'
 
 export type EndpointOptions = {
   candidate: Candidate
@@ -32,31 +31,24 @@ export type EndpointOptions = {
   timings: Timings
 }
 
-const MAX_WAIT_MS = 300_000
-const SSE_HEARTBEAT_MS = 15_000
-/** More than this many waiting readers of one pod are turned away. */
-const MAX_WAITERS = 1_024
 /** Retry periods after which a loop that did not hear of the lock is unwell. */
 const UNWELL_PERIODS = 30
 
-type Handler = (request: IncomingMessage, response: ServerResponse, url: URL) => void | Promise<void>
-
 export class Endpoint {
   #options: EndpointOptions
-  #waiters = 0
-  #streams = new Set<Stream>()
-  #handlers: { [path: string]: Handler }
+  #leader: LeaderEndpoint
+  #handlers: Handlers
 
   constructor(options: EndpointOptions) {
     this.#options = options
+    const { status, clock, metrics } = options
+    this.#leader = new LeaderEndpoint({ status, clock, onCutOff: () => metrics.cutOff.inc() })
     const role =
       (wanted: boolean): Handler =>
       (_, response) =>
         this.#role(response, wanted)
     this.#handlers = {
-      '/': (request, response) => this.#root(request, response),
-      '/leader': (request, response, url) => this.#leader(request, response, url),
-      '/leader/stream': (request, response) => this.#stream(request, response),
+      ...this.#leader.handlers,
       '/primary': role(true),
       '/replica': role(false),
       '/members': (_, response) => this.#members(response),
@@ -69,103 +61,23 @@ export class Endpoint {
   }
 
   get openStreams(): number {
-    return this.#streams.size + this.#waiters
+    return this.#leader.openStreams
   }
 
   async handle(request: IncomingMessage, response: ServerResponse, url: URL, scope: Scope): Promise<void> {
     if (url.pathname === '/switchover' && scope === 'local') return await this.#switchover(request, response)
-    const handler = Object.hasOwn(this.#handlers, url.pathname) ? this.#handlers[url.pathname] : undefined
-    if (handler === undefined) return answer(response, 404, { error: `${url.pathname} is not served here` })
-    if (request.method !== 'GET' && request.method !== 'HEAD')
-      return answer(response, 405, { error: `${request.method} is not served here` }, { allow: 'GET, HEAD' })
-    await handler(request, response, url)
+    await dispatch(this.#handlers, request, response, url)
   }
 
   /** Ends what is open, properly, so that readers come back to whoever is next. */
   end(): void {
-    for (const stream of [...this.#streams]) stream.end()
-  }
-
-  #index(): { [name: string]: string } {
-    return { 'x-flink-ha-index': String(this.#options.status.index) }
-  }
-
-  #sendLeader(response: ServerResponse): void {
-    const leader = this.#options.status.leader()
-    answer(response, leader.name === null ? 503 : 200, leader, this.#index())
-  }
-
-  #leader(request: IncomingMessage, response: ServerResponse, url: URL): void {
-    const { status, clock } = this.#options
-    const wait = url.searchParams.get('wait')
-    const waitMs = wait === null ? 0 : durationMs(wait)
-    if (waitMs === undefined || waitMs > MAX_WAIT_MS)
-      return answer(response, 400, {
-        error: `wait is "${wait}": a duration up to 300s is needed, such as 30s or 500ms`,
-      })
-    const index = url.searchParams.get('index')
-    if (index !== null && !/^\d{1,20}$/.test(index))
-      return answer(response, 400, {
-        error: `index is "${index}": the X-Flink-HA-Index of an earlier answer is needed`,
-      })
-    if (waitMs === 0 || index === null || index !== String(status.index)) return this.#sendLeader(response)
-    if (this.openStreams >= MAX_WAITERS)
-      return answer(response, 429, { error: 'too many readers' }, { 'retry-after': '1' })
-    this.#waiters++
-    const off = status.onChange(() => done())
-    const cancel = clock.after(waitMs, () => done())
-    const done = (): void => {
-      off()
-      cancel()
-      response.off('close', done)
-      this.#waiters--
-      if (!request.socket.destroyed) this.#sendLeader(response)
-    }
-    response.once('close', done)
-  }
-
-  #stream(request: IncomingMessage, response: ServerResponse): void {
-    const { status, clock, metrics } = this.#options
-    if (this.openStreams >= MAX_WAITERS)
-      return answer(response, 429, { error: 'too many readers' }, { 'retry-after': '1' })
-    let cancel = (): void => {}
-    const off = status.onChange(() => send())
-    const stream = new Stream(response, 'text/event-stream', {
-      clock,
-      onClose: () => {
-        off()
-        cancel()
-        this.#streams.delete(stream)
-      },
-      onCutOff: () => metrics.cutOff.inc(),
-    })
-    this.#streams.add(stream)
-    const send = (): void => stream.send(`id: ${status.index}\ndata: ${JSON.stringify(status.leader())}\n\n`)
-    const beat = (): void => {
-      stream.send(': still here\n\n')
-      cancel = clock.after(SSE_HEARTBEAT_MS, beat)
-    }
-    cancel = clock.after(SSE_HEARTBEAT_MS, beat)
-    // A reader that comes back with the present index has missed nothing.
-    if (request.headers['last-event-id'] === String(status.index)) stream.send(': nothing new\n\n')
-    else send()
-  }
-
-  #root(request: IncomingMessage, response: ServerResponse): void {
-    if ((request.headers.accept ?? '').includes('text/html'))
-      return answer(response, 200, STATUS_PAGE, {
-        'content-type': 'text/html; charset=utf-8',
-        'content-security-policy': "default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'",
-      })
-    const leader = this.#options.status.leader()
-    // As the leader-elector sidecars in use answer: an empty name when nobody leads.
-    answer(response, 200, { name: leader.name ?? '', last_update: leader.lastUpdate })
+    this.#leader.end()
   }
 
   #role(response: ServerResponse, primary: boolean): void {
-    const { candidate, status } = this.#options
+    const { candidate } = this.#options
     const matches = candidate.leading() === primary
-    answer(response, matches && (primary || candidate.standing) ? 200 : 503, status.leader(), this.#index())
+    this.#leader.answer(response, matches && (primary || candidate.standing) ? 200 : 503)
   }
 
   async #members(response: ServerResponse): Promise<void> {
@@ -258,10 +170,4 @@ export class Endpoint {
       check()
     })
   }
-}
-
-const durationMs = (text: string): number | undefined => {
-  const match = /^(\d{1,7}(?:\.\d{1,3})?)(ms|s|m)?$/.exec(text)
-  const unit = { ms: 1, s: 1_000, m: 60_000 }[match?.[2] ?? 's'] ?? 1_000
-  return match?.[1] === undefined ? undefined : Number(match[1]) * unit
 }

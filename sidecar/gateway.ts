@@ -17,7 +17,8 @@ import { ANY_JVM } from './jvm.ts'
 import { configMapsPath } from './lock-store.ts'
 import { type Claim, decideLockWrite, type LockWrite } from './lock-write.ts'
 import type { Metrics } from './metrics.ts'
-import { leaderKeysOnly, placeholderLock, virtualRecord, withRecord } from './view.ts'
+import { hasCredential, passOn } from './pass-through.ts'
+import { inNamespace, leaderKeysOnly, placeholderLock, virtualRecord, withRecord } from './view.ts'
 import { Watchers } from './watchers.ts'
 
 export type GatewayOptions = {
@@ -52,6 +53,7 @@ export class Gateway {
   /** 1.17 selects by label, has no retries, and must not be answered 503. */
   #oldDialect = false
   #heldOnce = false
+  #toldNamespace = false
   #jobs = new Map<string, ConfigMap>()
   #jobsToken: number | undefined
 
@@ -66,13 +68,20 @@ export class Gateway {
   async handle(request: IncomingMessage, response: ServerResponse, url: URL, scope: Scope): Promise<void> {
     const match = PATH.exec(url.pathname)
     if (match === null)
-      return this.#count(request, response, 404, 'only the ConfigMaps of a Flink cluster are served here')
+      return scope === 'local' && hasCredential(request)
+        ? await this.#passOn(request, response)
+        : this.#count(request, response, 404, 'only the ConfigMaps of a Flink cluster are served here')
     const route = { namespace: decode(match[1]), name: match[2] && decode(match[2]), query: url.searchParams }
     const isFlink = scope === 'local' && (request.headers['user-agent'] ?? '').startsWith('flink')
     if (isFlink) this.#mark(request)
     if (scope === 'local') this.#learn(route)
     const problem = this.#outside(route)
+    // What may be HA data, of whatever cluster, never gets past the fence with a credential of the JVM's own, above all not
+    // while a restarted sidecar does not know yet whose it is.
+    const passes = scope === 'local' && route.name !== undefined && !route.name.endsWith(JOB_SUFFIX)
+    if (problem !== undefined && passes && hasCredential(request)) return await this.#passOn(request, response)
     if (problem !== undefined) return this.#count(request, response, 403, problem, route.name)
+    this.#tellNamespace(route)
     if (request.method === 'GET' || request.method === 'HEAD')
       await this.#read(request, response, route, scope, isFlink)
     else if (scope === 'pod') this.#count(request, response, 405, 'this port is read-only')
@@ -83,9 +92,14 @@ export class Gateway {
     this.#options.metrics.gateway.inc({ verb: verbOf(request), outcome: String(status) })
     refuse(response, status, message, name)
   }
+  async #passOn(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const status = await passOn(this.#options.client, request, response)
+    this.#options.metrics.gateway.inc({ verb: verbOf(request), outcome: `passed on ${status}` })
+  }
   #answer(request: IncomingMessage, response: ServerResponse, status: number, body: unknown): void {
     this.#options.metrics.gateway.inc({ verb: verbOf(request), outcome: String(status) })
-    answer(response, status, body)
+    const namespace = namespaceAsked(request)
+    answer(response, status, namespace === undefined ? body : inNamespace(body, namespace))
   }
 
   /** A connection that carries Flink's requests: its closing is a sign of the JVM's death. */
@@ -113,12 +127,25 @@ export class Gateway {
   #outside(route: Route): string | undefined {
     const { target } = this.#options.candidate
     if (target === undefined) return 'no Flink cluster is known here yet: its lock has to be asked for first'
-    if (route.namespace !== target.namespace)
-      return `namespace is "${route.namespace}": this pod's Flink cluster is in "${target.namespace}" (kubernetes.namespace)`
     const name = route.name
     if (name === undefined) return undefined
     if (name.startsWith(`${target.clusterId}-`) && name.endsWith(JOB_SUFFIX)) return undefined
     return `configmaps "${name}" is not of the Flink cluster "${target.clusterId}"`
+  }
+
+  /**
+   * Whatever namespace Flink names, it is answered with the pod's own: `kubernetes.namespace` is "default" unless it was set
+   * (Flink `KubernetesConfigOptions.NAMESPACE`), which in a pod of another namespace nobody can have meant.
+   */
+  #tellNamespace(route: Route): void {
+    const { candidate, log } = this.#options
+    const kept = candidate.target?.namespace
+    if (route.namespace === kept || this.#toldNamespace) return
+    this.#toldNamespace = true
+    log.warn(
+      { named: route.namespace, kept },
+      'Flink names another namespace (kubernetes.namespace): its HA data is kept here',
+    )
   }
 
   #isLock(name: string | undefined): boolean {
@@ -210,7 +237,7 @@ export class Gateway {
     if (!(await this.#synced())) return this.#count(request, response, 503, 'the lock has not been read yet')
     if (route.query.get('watch') === 'true' || route.query.get('watch') === '1') {
       this.#options.metrics.gateway.inc({ verb: 'watch', outcome: '200' })
-      this.watchers.add(response, route.query, scope)
+      this.watchers.add(response, route.query, scope, route.namespace)
       return
     }
     if (isFlink) {
@@ -446,7 +473,7 @@ export class Gateway {
     if (outcome.result === 'stale')
       return this.#count(request, response, 409, `configmaps "${name}" has been modified`, name)
     if (outcome.result === 'failed')
-      return this.#passOn(request, response, outcome.status, outcome.body, outcome.message)
+      return this.#answerOf(request, response, outcome.status, outcome.body, outcome.message)
     this.#answer(request, response, 200, withRecord(outcome.object, this.#record()))
     // The last of the process's own keys is gone: it is closing, and a standby can have the term now.
     if (decision.stops) candidate.jvmEvent({ type: 'stopped' })
@@ -466,13 +493,14 @@ export class Gateway {
     if (!this.#granted()) return this.#fence(request, response, 'job', 'this pod does not lead', name)
     const token = this.#claimedToken
     const method = request.method as 'POST' | 'PUT' | 'PATCH' | 'DELETE'
-    const sent = method === 'DELETE' ? { apiVersion: 'v1', kind: 'DeleteOptions' } : body
     const known = this.#jobs.get(name)
     // A replacement without a version would overwrite whatever is there.
     if (method === 'PUT' && versionIn(body) === '') {
       if (known === undefined) return this.#count(request, response, 409, `metadata.resourceVersion is missing`, name)
       ;(body as ConfigMap).metadata.resourceVersion = known.metadata.resourceVersion ?? ''
     }
+    const kept = inNamespace(body, this.#options.candidate.target?.namespace ?? '')
+    const sent = method === 'DELETE' ? { apiVersion: 'v1', kind: 'DeleteOptions' } : kept
     this.#jobs.delete(name)
     const answered = await this.#upstream(request, response, method, method === 'POST' ? undefined : name, sent)
     if (answered !== undefined && method !== 'DELETE' && this.#claimedToken === token && token !== undefined)
@@ -497,7 +525,7 @@ export class Gateway {
         ...(contentType !== undefined && method !== 'DELETE' && { contentType }),
       })
       if (result.status >= 400) {
-        this.#passOn(request, response, result.status, result.body, '')
+        this.#answerOf(request, response, result.status, result.body, '')
         return undefined
       }
       this.#answer(request, response, result.status, result.body)
@@ -510,7 +538,7 @@ export class Gateway {
     }
   }
 
-  #passOn(request: IncomingMessage, response: ServerResponse, status: number, body: unknown, message: string): void {
+  #answerOf(request: IncomingMessage, response: ServerResponse, status: number, body: unknown, message: string): void {
     const code = status >= 400 ? status : 503
     const isStatus = typeof body === 'object' && body !== null && 'code' in body
     this.#answer(
@@ -520,6 +548,11 @@ export class Gateway {
       isStatus ? body : failure(code, message || `the API server answered ${status}`),
     )
   }
+}
+
+const namespaceAsked = (request: IncomingMessage): string | undefined => {
+  const part = PATH.exec(new URL(request.url ?? '/', 'http://flink-ha').pathname)?.[1]
+  return part === undefined ? undefined : decode(part)
 }
 
 const decode = (part: string | undefined): string => {

@@ -16,6 +16,8 @@ export type LeaderDocument = {
   transitions: number
   /** RFC 3339 time of the last change of leader that this sidecar saw; null before the first. */
   lastUpdate: string | null
+  /** Told by a relay alone: seconds since a JobManager's sidecar was last heard; null before the first time. */
+  ageSeconds?: number | null
   components: {
     restserver?: Component
     dispatcher?: Component

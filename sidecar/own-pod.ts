@@ -16,7 +16,11 @@ export type OwnPodOptions = {
   onDeleted: () => void
 }
 
-/** Follows the pod until the returned function is called; gives up quietly where that is forbidden. */
+/** A RoleBinding that is made at the same time as the pod works a moment later. */
+const FIRST_RETRY_MS = 2_000
+const MAX_RETRY_MS = 60_000
+
+/** Follows the pod until the returned function is called; where that is forbidden it is tried again, less and less often. */
 export const followOwnPod = (options: OwnPodOptions): (() => void) => {
   const { client, clock, log, namespace, podName, podUid, onDeleted } = options
   const watch = new ListWatch<{ metadata: Metadata & { deletionTimestamp?: string } }>({
@@ -28,9 +32,18 @@ export const followOwnPod = (options: OwnPodOptions): (() => void) => {
       if (object?.metadata.uid === podUid && object.metadata.deletionTimestamp !== undefined) onDeleted()
     },
     onProblem: problem => log.debug({ problem }, 'lost sight of the own pod, trying again'),
-    onForbidden: problem =>
-      log.warn({ problem }, 'the own pod cannot be followed: its deletion is noticed by the preStop hook alone'),
+    onForbidden: problem => {
+      const level = retryMs === FIRST_RETRY_MS ? 'warn' : 'debug'
+      log[level]({ problem }, 'the own pod cannot be followed yet: its deletion is noticed by the preStop hook alone')
+      cancel = clock.after(retryMs, () => void watch.run())
+      retryMs = Math.min(MAX_RETRY_MS, retryMs * 2)
+    },
   })
+  let cancel = (): void => {}
+  let retryMs = FIRST_RETRY_MS
   void watch.run()
-  return () => watch.stop()
+  return () => {
+    cancel()
+    watch.stop()
+  }
 }

@@ -1,10 +1,11 @@
-// Keeps the label `flink-ha.io/role` of our own pod, so that a Service can select the leader. Best effort and never in the
-// way: the label follows leadership, it does not make it.
+// Keeps the labels of our own pod: `flink-ha.io/role`, so that a Service can select the leader, and with it
+// `flink-ha.io/cluster`, which at admission may not be known yet. Best effort and never in the way: the label follows
+// leadership, it does not make it.
 import type { Clock } from '../shared/clock.ts'
 import { ACCEPT_METADATA, type KubeClient } from '../shared/kube-client.ts'
 import { messageOf } from '../shared/list-watch.ts'
 import type { Log } from '../shared/log.ts'
-import { LABEL_ROLE } from '../shared/names.ts'
+import { LABEL_CLUSTER, LABEL_ROLE } from '../shared/names.ts'
 import type { Candidate } from './candidate.ts'
 
 export type PodRoleOptions = { candidate: Candidate; client: KubeClient; clock: Clock; log: Log; podName: string }
@@ -31,7 +32,7 @@ export class PodRole {
     const path = `/api/v1/namespaces/${target.namespace}/pods/${podName}`
     const problem = await client
       .request('PATCH', path, {
-        body: { metadata: { labels: { [LABEL_ROLE]: role } } },
+        body: { metadata: { labels: { [LABEL_ROLE]: role, [LABEL_CLUSTER]: target.clusterId } } },
         contentType: 'application/merge-patch+json',
         accept: ACCEPT_METADATA,
         timeoutMs: 5_000,

@@ -2,11 +2,13 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Log } from '../shared/log.ts'
-import type { Endpoint } from './endpoint.ts'
-import type { Gateway } from './gateway.ts'
 import { answer, type Scope } from './http.ts'
 
-export type ServerOptions = { scope: Scope; host: string; port: number; endpoint: Endpoint; gateway: Gateway; log: Log }
+/** What is behind a port: the endpoint, or the ConfigMap part of the API. */
+export type Served = {
+  handle: (request: IncomingMessage, response: ServerResponse, url: URL, scope: Scope) => Promise<void>
+}
+export type ServerOptions = { scope: Scope; host: string; port: number; endpoint: Served; gateway: Served; log: Log }
 
 /** @throws Error with code EADDRINUSE and the like */
 export const serve = async (options: ServerOptions): Promise<{ server: Server; port: number }> => {
@@ -22,7 +24,8 @@ export const serve = async (options: ServerOptions): Promise<{ server: Server; p
   server.keepAliveTimeout = scope === 'local' ? 0 : 75_000
   server.headersTimeout = 10_000
   server.requestTimeout = 30_000
-  server.maxConnections = scope === 'local' ? 256 : 2_048
+  // A relay holds two: 500 of them cost 10 MiB and a twentieth of a core.
+  server.maxConnections = scope === 'local' ? 256 : 5_000
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, host, resolve)

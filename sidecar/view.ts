@@ -59,3 +59,19 @@ export const leaderKeysOnly = (object: ConfigMap): ConfigMap => ({
   ...object,
   data: Object.fromEntries(Object.entries(object.data ?? {}).filter(([key]) => key.startsWith(LEADER_KEY_PREFIX))),
 })
+
+type Namespaced = { metadata?: { namespace?: string }; items?: unknown[] }
+
+/**
+ * An object, a list of objects or the body of a write as one of another namespace: its informers find by namespace and name
+ * what they asked for (fabric8 `Cache.namespaceKeyFunc`). What names no namespace is left as it is.
+ */
+export const inNamespace = <T>(body: T, namespace: string): T => {
+  if (typeof body !== 'object' || body === null) return body
+  const { metadata, items } = body as Namespaced
+  const renamed =
+    metadata?.namespace === undefined || metadata.namespace === namespace
+      ? body
+      : { ...body, metadata: { ...metadata, namespace } }
+  return Array.isArray(items) ? { ...renamed, items: items.map(item => inNamespace(item, namespace)) } : renamed
+}

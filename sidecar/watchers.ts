@@ -5,15 +5,17 @@ import type { ServerResponse } from 'node:http'
 import type { Clock } from '../shared/clock.ts'
 import type { ConfigMap } from '../shared/lock.ts'
 import { compareVersions } from '../shared/resource-version.ts'
-import type { Candidate } from './candidate.ts'
+import type { Cached } from './cached.ts'
 import type { Scope } from './http.ts'
 import type { Metrics } from './metrics.ts'
 import { Stream } from './stream.ts'
+import { inNamespace } from './view.ts'
 
 export type WatchersOptions = {
-  candidate: Candidate
+  /** Who knows the lock: a candidate or a relay. */
+  candidate: { readonly cached: Cached | undefined }
   clock: Clock
-  metrics: Metrics
+  metrics: Pick<Metrics, 'cutOff'>
   view: (scope: Scope) => ConfigMap | undefined
 }
 
@@ -21,7 +23,8 @@ const BOOKMARK_MS = 60_000
 const DEFAULT_SECONDS = 1_800
 const MAX_SECONDS = 3_600
 
-type Watcher = { stream: Stream; scope: Scope; sentSince: string }
+/** `namespace`: as the reader names it. `without`: it has not been shown the object yet, so the first sight is an addition. */
+type Watcher = { stream: Stream; scope: Scope; namespace: string; sentSince: string; from: string; without: boolean }
 
 export class Watchers {
   #options: WatchersOptions
@@ -36,7 +39,7 @@ export class Watchers {
   }
 
   /** From `resourceVersion` on: a reader that is behind is sent the present at once, whatever it missed in between. */
-  add(response: ServerResponse, query: URLSearchParams, scope: Scope): void {
+  add(response: ServerResponse, query: URLSearchParams, scope: Scope, namespace: string): void {
     const { candidate, clock, metrics } = this.#options
     const cancels: (() => void)[] = []
     const stream = new Stream(response, 'application/json', {
@@ -47,8 +50,10 @@ export class Watchers {
       },
       onCutOff: () => metrics.cutOff.inc(),
     })
-    const watcher: Watcher = { stream, scope, sentSince: '' }
     const from = query.get('resourceVersion') ?? ''
+    // Without a version, or from 0, a watch begins with the state as additions (Kubernetes, "Semantics for watch").
+    const without = from === '' || from === '0' || isKnownMissing(candidate.cached)
+    const watcher: Watcher = { stream, scope, namespace, sentSince: '', from, without }
     const since = candidate.cached?.dataSince ?? ''
     const behind = (compareVersions(from, since) ?? -1) < 0
     if (!behind) watcher.sentSince = since
@@ -68,14 +73,18 @@ export class Watchers {
   changed(): void {
     const { candidate, view } = this.#options
     const since = candidate.cached?.dataSince ?? ''
-    const texts = new Map<Scope, string>()
+    const texts = new Map<string, string>()
     for (const watcher of [...this.#open]) {
       if (watcher.sentSince === since) continue
       watcher.sentSince = since
       const object = view(watcher.scope)
       if (object === undefined) continue
-      const text = texts.get(watcher.scope) ?? `${JSON.stringify({ type: 'MODIFIED', object })}\n`
-      texts.set(watcher.scope, text)
+      const type = watcher.without ? 'ADDED' : 'MODIFIED'
+      watcher.without = false
+      const shared = `${type} ${watcher.scope} ${watcher.namespace}`
+      const seen = { type, object: inNamespace(object, watcher.namespace) }
+      const text = texts.get(shared) ?? `${JSON.stringify(seen)}\n`
+      texts.set(shared, text)
       watcher.stream.send(text)
     }
   }
@@ -86,7 +95,11 @@ export class Watchers {
 
   #bookmark(watcher: Watcher): void {
     const resourceVersion = this.#options.candidate.cached?.version ?? ''
+    // Nothing is known yet, or not yet what this reader has seen already: its version must not go back.
+    if (resourceVersion === '' || (compareVersions(resourceVersion, watcher.from) ?? 0) < 0) return
     const object = { kind: 'ConfigMap', apiVersion: 'v1', metadata: { resourceVersion } }
     watcher.stream.send(`${JSON.stringify({ type: 'BOOKMARK', object })}\n`)
   }
 }
+
+const isKnownMissing = (cached: Cached | undefined): boolean => cached !== undefined && cached.object === undefined

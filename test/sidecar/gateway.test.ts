@@ -287,11 +287,52 @@ t.test('only the ConfigMaps of the one cluster are served', async t => {
     [`${PATH}/c-x`, 403],
     [PATH, 403],
     [`${PATH}?fieldSelector=metadata.name%3Dkube-root-ca.crt`, 403],
-    [`/api/v1/namespaces/kube-system/configmaps/${LOCK}`, 403],
+    [`/api/v1/namespaces/kube-system/configmaps/kube-root-ca.crt`, 403],
   ] as const) {
     const answer = await jvm.ask('GET', path)
     t.match(answer, { status, body: { kind: 'Status', code: status } }, path)
   }
+})
+
+t.test('whatever namespace Flink names, it is answered with the pod’s own, in the names that it used', async t => {
+  const { jvm, api } = await stage(t)
+  const named = '/api/v1/namespaces/default/configmaps'
+  const listed = await jvm.ask('GET', `${named}?fieldSelector=metadata.name%3D${LOCK}`)
+  t.match(listed.body['items'], [{ metadata: { name: LOCK, namespace: 'default' } }])
+  await jvm.lead()
+  t.match((await jvm.ask('GET', `${named}/${LOCK}`)).body.metadata, { name: LOCK, namespace: 'default' })
+  const job = { metadata: { name: JOB, namespace: 'default' }, data: { counter: '1' } }
+  const made = await jvm.ask('POST', named, job, { 'content-type': 'application/json' })
+  t.match(made, { status: 201, body: { metadata: { namespace: 'default' } } })
+  t.match(api.store.get(CONFIG_MAPS, NAMESPACE, JOB), { data: { counter: '1' } }, 'and is kept in the pod’s')
+  const put = await jvm.ask(
+    'PUT',
+    `${named}/${JOB}`,
+    { ...made.body, data: { counter: '2' } },
+    {
+      'content-type': 'application/json',
+    },
+  )
+  t.match(put, { status: 200, body: { metadata: { namespace: 'default' }, data: { counter: '2' } } })
+  // Read, so that its version is known here; then changed by somebody else: a replacement without a version is on what was read.
+  await jvm.ask('GET', `${named}/${JOB}`)
+  const real = api.store.get(CONFIG_MAPS, NAMESPACE, JOB)
+  api.store.replace(CONFIG_MAPS, NAMESPACE, JOB, { ...real, data: { counter: '9' } })
+  const blind = { metadata: { name: JOB, namespace: 'default' }, data: { counter: '3' } }
+  const refused = await jvm.ask('PUT', `${named}/${JOB}`, blind, { 'content-type': 'application/json' })
+  t.equal(refused.status, 409, 'and without a version nothing is overwritten')
+})
+
+t.test('what may be HA data never gets past the fence with the JVM’s own credential', async t => {
+  const { jvm } = await stage(t, { learn: true })
+  const own = { authorization: 'Bearer jvm' }
+  for (const name of [JOB, LOCK, 'other-0-config-map'])
+    t.equal((await jvm.ask('DELETE', `${PATH}/${name}`, undefined, own)).status, name === LOCK ? 409 : 403, name)
+  t.equal(
+    (await jvm.ask('GET', `${PATH}/mine`, undefined, own)).status,
+    404,
+    'what is not goes on: there is none there',
+  )
 })
 
 t.test('bodies that cannot be read or are too long get a clear answer', async t => {

@@ -5,6 +5,7 @@
 import { Admitter, type After, type CallWebhook } from './kube-admission.ts'
 import type { DeleteOptions } from './kube-deletion.ts'
 import { about, badRequest, KubeError, noSuchPath, notAllowed, tooLargeVersion } from './kube-errors.ts'
+import { type Page, Pages } from './kube-pages.ts'
 import type { PatchType } from './kube-patch.ts'
 import { apiVersionOf, type KubeObject } from './kube-resources.ts'
 import { discoveryOf, isServed, type Route, routeOf } from './kube-route.ts'
@@ -51,11 +52,13 @@ export const realAfter: After = (delayMs, run) => {
 export class KubeApi {
   readonly store: KubeStore
   #admitter: Admitter
+  #pages: Pages
   #after: After
   #bookmarkMs: number
 
   constructor(options: ApiOptions = {}) {
     this.store = new KubeStore(options)
+    this.#pages = new Pages(this.store)
     this.#after = options.after ?? realAfter
     this.#bookmarkMs = options.bookmarkMs ?? BOOKMARK_MS
     const call: CallWebhook = options.callWebhook ?? (() => Promise.reject(new Error('no way to call webhooks')))
@@ -140,8 +143,8 @@ export class KubeApi {
     const watching = query.get('watch')
     if (watching !== null && watching !== 'false' && watching !== '0') return this.#watch(call)
     this.#checkVersion(query.get('resourceVersion') ?? '')
-    const items = this.store.list(resource, namespace, selectionOf(query))
-    return listed(call, items, this.store.version)
+    const list = () => this.store.list(resource, namespace, selectionOf(query))
+    return listed(call, this.#pages.read(resource, query, list))
   }
 
   /** @throws KubeError 400, 504 */
@@ -193,7 +196,7 @@ export class KubeApi {
     for (const { metadata } of found)
       if (this.#find(call, metadata.name) !== undefined)
         this.store.delete(resource, namespace ?? '', metadata.name, options)
-    return listed(call, found, version)
+    return listed(call, { items: found, version })
   }
 }
 
@@ -211,13 +214,14 @@ const shaped = ({ shape }: Call, status: number, object: KubeObject): KubeAnswer
 }
 
 /** The items of a list do not say what they are. */
-const listed = ({ resource, shape }: Call, items: KubeObject[], version: number): KubeAnswer => {
+const listed = ({ resource, shape }: Call, { items, version, token, left }: Page): KubeAnswer => {
   if (shape === 'partial')
     throw new KubeError(
       406,
       `you requested PartialObjectMetadata, but the requested object is a list (${resource.kind}List)`,
     )
-  const metadata = { resourceVersion: String(version) }
+  const more = token !== undefined && { continue: token, remainingItemCount: left }
+  const metadata = { resourceVersion: String(version), ...more }
   if (shape === 'partial-list')
     return ok({
       kind: 'PartialObjectMetadataList',

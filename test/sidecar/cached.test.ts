@@ -1,0 +1,26 @@
+import t from 'tap'
+import type { ConfigMap } from '../../shared/lock.ts'
+import { cachedAfter } from '../../sidecar/cached.ts'
+
+const object = (version: string, data?: { [key: string]: string }): ConfigMap => ({
+  metadata: { name: 'l', resourceVersion: version },
+  ...(data && { data }),
+})
+
+t.test('a renewal changes the version, not since when the data is what it is', async t => {
+  const first = cachedAfter(undefined, object('1', { a: '1' }), '1')
+  t.equal(first.dataSince, '1')
+  const renewed = cachedAfter(first, object('2', { a: '1' }), '2')
+  t.match(renewed, { version: '2', dataSince: '1' })
+  t.equal(cachedAfter(renewed, object('3', { a: '2' }), '3').dataSince, '3')
+  t.equal(cachedAfter(renewed, object('3', { b: '1' }), '3').dataSince, '3')
+  t.equal(cachedAfter(renewed, object('3'), '3').dataSince, '3')
+})
+
+t.test('a deletion and a making are changes; two absences are none', async t => {
+  const first = cachedAfter(undefined, object('1'), '1')
+  const gone = cachedAfter(first, undefined, '2')
+  t.equal(gone.dataSince, '2')
+  t.equal(cachedAfter(gone, undefined, '3').dataSince, '2')
+  t.equal(cachedAfter(gone, object('4'), '4').dataSince, '4')
+})
