@@ -2,18 +2,26 @@
 import packageJson from '../package.json' with { type: 'json' }
 // One executable: each command is a file of its own that is loaded only when it is asked for.
 import { ConfigError, EXIT } from '../shared/errors.ts'
-import { usage } from './usage.ts'
 
 const { version } = packageJson
 
 const run = async (command: string | undefined, args: string[]): Promise<void> => {
-  if (args.includes('--help') || args.includes('-h')) {
-    process.stdout.write(usage(command))
-    return
-  }
+  if (args.includes('--help') || args.includes('-h')) return await help(command)
   switch (command) {
+    case 'webhook':
+      return await (await import('../webhook/main.ts')).runWebhook(args, version)
     case 'sidecar':
-      return await (await import('../sidecar/main.ts')).runSidecar(args, version)
+      return args.includes('--relay')
+        ? await (await import('../sidecar/relay-main.ts')).runRelay(args, version)
+        : await (await import('../sidecar/main.ts')).runSidecar(args, version)
+    case 'inject':
+      return await (await import('./inject.ts')).runInject(args, version)
+    case 'uninject':
+      return await (await import('./uninject.ts')).runUninject(args)
+    case 'check':
+      return await (await import('./check.ts')).runCheck(args, version)
+    case 'explain':
+      return await (await import('./explain.ts')).runExplain(args, version)
     case 'demo':
       return await (await import('./demo.ts')).runDemo(args)
     case 'status':
@@ -27,15 +35,27 @@ const run = async (command: string | undefined, args: string[]): Promise<void> =
     case 'help':
     case '--help':
     case '-h':
-      process.stdout.write(usage(undefined))
-      return
+      return await help(undefined)
     default:
       throw new ConfigError([command === undefined ? 'a command is needed' : `"${command}" is not a command`])
   }
 }
 
+const help = async (command: string | undefined): Promise<void> => {
+  process.stdout.write((await import('./usage.ts')).usage(command))
+}
+
+// `flink-ha inject … | head`: whoever reads has read enough.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0)
+  throw error
+})
+
+/** By name: every command is a bundle with a class ConfigError of its own, which `instanceof` here does not know. */
+const isConfigError = (error: unknown): error is ConfigError => error instanceof Error && error.name === 'ConfigError'
+
 run(process.argv[2], process.argv.slice(3)).catch((error: unknown) => {
-  if (error instanceof ConfigError) {
+  if (isConfigError(error)) {
     for (const problem of error.problems) process.stderr.write(`flink-ha: ${problem}\n`)
     process.stderr.write('flink-ha: see flink-ha --help\n')
     process.exit(EXIT.usage)

@@ -1,4 +1,4 @@
-// Removes the rules of the election, the JVM's life and the gateway one at a time, in a copy, and looks at which named test
+// Removes the rules of the election, the JVM's life, the gateway, the relay and TLS one at a time, in a copy, and looks at which named test
 // turns red. A rule whose removal nobody notices is not tested.   npm run mutations [-- --only N]
 import { execFileSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -153,11 +153,32 @@ const MUTATIONS = [
     'if (false)',
     ['test/sidecar/gateway.test.ts'],
   ],
+  [
+    'a silent peer is left',
+    'sidecar/relay-core.ts',
+    'let s = settle(before, now, actions)',
+    'let s = before',
+    ['test/sidecar/relay-core.test.ts'],
+  ],
+  [
+    'a new authority signs only when everybody knows it',
+    'webhook/tls-plan.ts',
+    'knownForMs >= SPREAD_MS',
+    'true',
+    ['test/webhook/tls-content.test.ts'],
+  ],
+  [
+    'a bad key pair never replaces a good one',
+    'webhook/tls-served.ts',
+    '(check.refused.length === 0 || isSame || !this.isGood())',
+    'true',
+    ['test/webhook/tls-files.test.ts'],
+  ],
 ]
 
 const { values } = parseArgs({ options: { only: { type: 'string' } } })
 const folder = mkdtempSync(join(tmpdir(), 'flink-ha-mutations-'))
-for (const room of ['shared', 'sidecar', 'cli', 'test', 'package.json', 'tsconfig.json'])
+for (const room of ['shared', 'sidecar', 'webhook', 'cli', 'test', 'package.json', 'tsconfig.json'])
   cpSync(room, join(folder, room), { recursive: true })
 symlinkSync(join(process.cwd(), 'node_modules'), join(folder, 'node_modules'))
 let survived = 0
