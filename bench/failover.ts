@@ -2,7 +2,7 @@
 // Flink, job and faults, in turns in one run, so that whatever slows the machine slows both. Prints a table and writes every
 // sample to bench/results/.
 //
-//   KUBECONFIG=… npm run bench:failover -- [--rounds 10] [--flink 2.3.0] [--faults crash,graceful] [--modes builtin,flink-ha]
+//   KUBECONFIG=… npm run bench:failover -- [--rounds 10] [--flink 2.3.0] [--faults crash,graceful] [--modes builtin,flink-ha,webhook]
 //                                          [--profile default] [--together]
 //                                          [--minutes 90]
 //
@@ -12,10 +12,12 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { kubectl } from '../test/live/cluster.ts'
-import type { Mode } from '../test/live/manifests.ts'
+import { install, labelled, uninstall } from '../test/live/installation.ts'
 import { describe, type Fault, playRound, type Sample } from '../test/live/rounds.ts'
 import { raise, type Scene, strike } from '../test/live/scene.ts'
 
+/** `webhook`: the manifests of Flink's documentation in a labelled namespace, with the memory that they give Flink. */
+type Mode = 'builtin' | 'flink-ha' | 'webhook'
 type Row = Sample & { mode: Mode; round: number; at: string }
 type Failure = { mode: Mode; fault: Fault; round: number; problem: string }
 type Measure = 'lockMs' | 'acquiredMs' | 'grantedMs' | 'runningMs'
@@ -48,7 +50,7 @@ const list = <T extends string>(text: string, known: readonly T[]): T[] => {
 
 const main = async (): Promise<boolean> => {
   const faults = list<Fault>(options.faults, ['crash', 'graceful', 'crash-pod'])
-  const modes = list<Mode>(options.modes, ['builtin', 'flink-ha'])
+  const modes = list<Mode>(options.modes, ['builtin', 'flink-ha', 'webhook'])
   const rounds = Number(options.rounds)
   const scenes = new Map<Mode, Scene>()
   const rows: Row[] = []
@@ -77,6 +79,7 @@ const main = async (): Promise<boolean> => {
     }
   } finally {
     for (const scene of scenes.values()) await strike(scene, failures.length > 0)
+    for (const tidy of tidying.toReversed()) await tidy()
   }
   return await tell(rows, failures, lost, { faults, modes, rounds })
 }
@@ -86,7 +89,7 @@ const enter = async (scenes: Map<Mode, Scene>, mode: Mode): Promise<Scene> => {
   if (!options.together) for (const [other, scene] of scenes) if (other !== mode && !idle.has(scene)) await rest(scene)
   const scene = scenes.get(mode)
   if (scene === undefined) {
-    const made = await raise(`bench-${mode}`, { mode, flink: options.flink, profile: options.profile })
+    const made = await raised(mode)
     scenes.set(mode, made)
     return made
   }
@@ -95,6 +98,16 @@ const enter = async (scenes: Map<Mode, Scene>, mode: Mode): Promise<Scene> => {
     await scene.cluster.running(await scene.cluster.leader(), scene.jobId, 180_000)
   }
   return scene
+}
+
+const tidying: (() => Promise<unknown>)[] = []
+const raised = async (mode: Mode): Promise<Scene> => {
+  const { flink, profile } = options
+  if (mode !== 'webhook') return await raise(`bench-${mode}`, { mode, flink, profile })
+  await install()
+  tidying.push(uninstall)
+  const prelude = labelled({ flink, jobManagers: 2, taskManagers: 1 }, tidy => tidying.push(tidy))
+  return await raise('bench-webhook', { mode: 'flink-ha', flink }, prelude)
 }
 
 const idle = new Set<Scene>()

@@ -2,6 +2,7 @@
 // users write them; their process 1 cannot be killed from within its own namespace.
 import type { Namespace } from './cluster.ts'
 import { nowMs, until } from './cluster.ts'
+import { STORAGE } from './manifests.ts'
 
 export type Signal = 'KILL' | 'STOP' | 'CONT'
 
@@ -31,8 +32,10 @@ export class Agent {
               imagePullPolicy: 'IfNotPresent',
               command: ['sleep', '86400'],
               securityContext: { privileged: true, runAsUser: 0 },
+              volumeMounts: [{ name: 'storage', mountPath: STORAGE }],
             },
           ],
+          volumes: [{ name: 'storage', hostPath: { path: STORAGE, type: 'DirectoryOrCreate' } }],
         },
       },
     ])

@@ -76,7 +76,13 @@ export type Pod = {
 }
 type ContainerStatus = { name: string; restartCount: number; ready: boolean }
 type PodObject = {
-  metadata: { name: string; uid: string; deletionTimestamp?: string; labels?: { [name: string]: string } }
+  metadata: {
+    name: string
+    uid: string
+    deletionTimestamp?: string
+    labels?: { [name: string]: string }
+    annotations?: { [name: string]: string }
+  }
   spec: {
     nodeName?: string
     containers: { name: string; env?: { name: string; value?: string }[]; volumeMounts?: { mountPath: string }[] }[]

@@ -42,6 +42,7 @@ export class FlinkCluster {
 
   async deploy(): Promise<void> {
     const { namespace, node, setup } = this
+    if (setup.objects !== undefined) return await namespace.apply(setup.objects)
     await namespace.apply([
       ...access,
       ...(setup.mode === 'flink-ha' ? [service] : []),
@@ -53,8 +54,9 @@ export class FlinkCluster {
   /** Takes the cluster away or brings it back; its job is in the HA store meanwhile. */
   async scale(on: boolean): Promise<void> {
     const { namespace } = this
-    await namespace.kubectl(['scale', 'deployment/jobmanager', `--replicas=${on ? 2 : 0}`])
-    await namespace.kubectl(['scale', 'deployment/taskmanager', `--replicas=${on ? 1 : 0}`])
+    const prefix = this.setup.objects === undefined ? '' : 'flink-'
+    await namespace.kubectl(['scale', `deployment/${prefix}jobmanager`, `--replicas=${on ? 2 : 0}`])
+    await namespace.kubectl(['scale', `deployment/${prefix}taskmanager`, `--replicas=${on ? 1 : 0}`])
     if (on) return
     await until(
       'the end of all pods',
@@ -110,6 +112,14 @@ export class FlinkCluster {
       },
       1_000,
     )
+  }
+
+  /** The job of an application cluster. */
+  async onlyJob(leader: Pod): Promise<string> {
+    return await until('the application’s job', START_TIMEOUT_MS, async () => {
+      const { jobs } = (await rest(this.namespace, leader, '/jobs/overview')) as { jobs: JobOverview[] }
+      return jobs[0]?.jid
+    })
   }
 
   async #overview(pod: Pod, jobId: string): Promise<JobOverview | undefined> {

@@ -14,6 +14,10 @@ export type Setup = {
   apiServer?: string
   /** null: none. */
   checkpointSeconds?: number | null
+  /** These objects instead of our own, in a namespace that the webhook looks after. */
+  objects?: readonly object[]
+  /** The JobManagers run the job themselves: none is submitted. */
+  application?: boolean
 }
 
 export const CLUSTER_ID = 'ticker'
@@ -43,7 +47,9 @@ const properties = (namespace: string, setup: Setup): string =>
 const podIp = { name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } }
 const field = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } })
 
-export const storagePath = (namespace: string): string => `/tmp/flink-ha-live/${namespace}`
+/** The folder of the node that stands for storage which every pod reaches. */
+export const STORAGE = '/tmp/flink-ha-live'
+export const storagePath = (namespace: string): string => `${STORAGE}/${namespace}`
 
 const storage = (namespace: string) => ({
   name: 'flink-data',

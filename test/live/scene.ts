@@ -18,8 +18,11 @@ export type Scene = {
   jobId: string
 }
 
-/** What has to stand before the cluster does, such as a proxy that its sidecars use; may change the setup. */
-export type Prelude = (namespace: Namespace, node: string) => Promise<Partial<Setup>>
+/**
+ * What has to stand before the cluster does, such as a proxy that its sidecars use; may change the setup, and bring an agent
+ * that lives elsewhere.
+ */
+export type Prelude = (namespace: Namespace, node: string) => Promise<Partial<Setup> & { agent?: Agent }>
 
 const open = new Set<string>()
 const dropAll = (signal: NodeJS.Signals): void => {
@@ -32,14 +35,15 @@ export const raise = async (purpose: string, setup: Setup, prelude?: Prelude): P
   const [node, namespace] = await Promise.all([aNode(), Namespace.create(purpose)])
   open.add(namespace.name)
   try {
-    const changed = { ...setup, ...(await prelude?.(namespace, node)) }
+    const { agent: brought, ...changes } = (await prelude?.(namespace, node)) ?? {}
+    const changed = { ...setup, ...changes }
     const cluster = new FlinkCluster(namespace, node, changed)
     const observer = namespace.observe(CLUSTER_ID)
     await cluster.deploy()
-    const agent = await Agent.start(namespace, node, flinkImage(setup.flink))
+    const agent = brought ?? (await Agent.start(namespace, node, flinkImage(setup.flink)))
     const leader = await cluster.leader()
     await cluster.standby(leader)
-    const jobId = await cluster.submit(leader)
+    const jobId = changed.application === true ? await cluster.onlyJob(leader) : await cluster.submit(leader)
     await cluster.running(leader, jobId, 120_000)
     if (setup.checkpointSeconds !== null) await cluster.checkpoints(leader, jobId, 2)
     return { namespace, cluster, agent, observer, jobId }
@@ -55,8 +59,7 @@ export const strike = async ({ namespace, agent, observer }: Scene, failed: bool
   if (failed) await keepLogs(namespace, observer)
   if (process.env['FLINK_HA_LIVE_KEEP'] !== undefined) return
   await namespace.removePods()
-  // The storage is a folder of the node's, seen through its first process.
-  await agent.shell(`rm -rf /proc/1/root${storagePath(namespace.name)}`).catch(() => '')
+  await agent.shell(`rm -rf ${storagePath(namespace.name)}`).catch(() => '')
   await drop(namespace)
 }
 
