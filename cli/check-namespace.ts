@@ -9,6 +9,7 @@ import {
   LABEL_INJECTION,
   PORT_POD,
 } from '../shared/names.ts'
+import { serviceName } from '../webhook/cluster-objects.ts'
 import { decide, isReservedNamespace } from '../webhook/decide.ts'
 import { isPod } from '../webhook/pod-shape.ts'
 import {
@@ -172,14 +173,16 @@ export const checkServices = async (cluster: Cluster, { name, pods }: NamespaceS
   if (ids.length === 0) return skip('no cluster id is known yet')
   const problems: string[] = []
   for (const id of ids) {
-    const service = await read(cluster, `/api/v1/namespaces/${name}/services/${id}-ha`)
+    const service = await read(cluster, `/api/v1/namespaces/${name}/services/${serviceName(id)}`)
     if (!service.ok && service.status === 403) return skip(service.why)
     if (!service.ok) problems.push(service.why)
     else if (!listOf(at(service.object, 'spec')['ports']).some(port => numberOf(mapOf(port)['port']) === PORT_POD))
-      problems.push(`Service ${id}-ha has no port ${PORT_POD}`)
+      problems.push(`Service ${serviceName(id)} has no port ${PORT_POD}`)
   }
   const made = `the leading webhook replica makes it: ${LOGS}`
-  return problems.length === 0 ? ok(ids.map(id => `Service ${id}-ha`).join(', ')) : fail(problems.join('; '), made)
+  return problems.length === 0
+    ? ok(ids.map(id => `Service ${serviceName(id)}`).join(', '))
+    : fail(problems.join('; '), made)
 }
 
 const isJobManager = (pod: Json): boolean => labelOf(pod, LABEL_COMPONENT) === 'jobmanager'

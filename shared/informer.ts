@@ -35,6 +35,9 @@ type Page = { metadata?: { resourceVersion?: string; continue?: string }; items?
 
 const PAGE_SIZE = 500
 
+/** The query that selects by labels, such as `a=b,c!=d`. */
+export const selecting = (selector: string): string => `labelSelector=${encodeURIComponent(selector)}`
+
 export class Informer<T extends KubeObject = KubeObject> {
   /** Settles when the first list is complete; never if that never happens. */
   readonly synced: Promise<void>

@@ -40,7 +40,8 @@ export type RequestInput = {
 }
 
 /** Node's TLS costs some 4 MiB, which a relay that follows its peers by plain HTTP does not need. */
-const https = (): typeof import('node:https') => createRequire(import.meta.url)('node:https')
+const load = createRequire(import.meta.url)
+const https = (): typeof import('node:https') => load('node:https')
 
 /** A token is read again this often; the kubelet replaces a projected token long before it expires. */
 const TOKEN_MAX_AGE_MS = 30_000

@@ -15,6 +15,7 @@ import {
   type State,
   type Write,
 } from '../shared/election.ts'
+import { Inbox } from '../shared/inbox.ts'
 import { ACCEPT_METADATA, type KubeClient } from '../shared/kube-client.ts'
 import { ListWatch, type Sight } from '../shared/list-watch.ts'
 import { type ConfigMap, haLabels, type Lease, lockOfConfigMap, lockOfLease } from '../shared/lock.ts'
@@ -72,12 +73,9 @@ export class Candidate {
   #target: LockTarget | undefined
   #cached: Cached | undefined
   #watches: ListWatch<{ metadata: ConfigMap['metadata'] }>[] = []
-  #queue: (() => void)[] = []
-  #draining = false
-  #cancelTimer: () => void = () => {}
+  #inbox: Inbox<() => void>
   #pending = new Map<number, PendingData>()
   #nextData = 1
-  #listeners = new Set<() => void>()
   #leaderSeenMs: number | undefined
   #termVersion = ''
   #retired = false
@@ -94,12 +92,21 @@ export class Candidate {
     this.#election = makeElection(options.identity, options.timings)
     this.#state = this.#election.initial
     this.#standbys = new Standbys(options.clock, options.identity)
+    this.#inbox = new Inbox({
+      clock: options.clock,
+      take: run => run(),
+      wakeAtMs: () => Math.min(this.#election.wakeAtMs(this.#state), jvmWakeAtMs(this.#jvm)),
+      wake: () => {
+        this.jvmEvent({ type: 'tick' })
+        this.#dispatch({ type: 'tick' })
+      },
+    })
+    this.#inbox.onTaken(() => void this.#join())
   }
 
   /** Called after every change of role, lock or data. */
   onChange(listener: () => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
+    return this.#inbox.onTaken(listener)
   }
 
   get target(): LockTarget | undefined {
@@ -180,7 +187,7 @@ export class Candidate {
   }
 
   jvmEvent(event: JvmEvent): void {
-    this.#enqueue(() => this.#stepJvm(event))
+    this.#inbox.push(() => this.#stepJvm(event))
   }
 
   /** Gives the term up, now, for a reason; with a successor, others hold back for him. */
@@ -225,28 +232,13 @@ export class Candidate {
   /** Stops without a word: the lease then has to run out. */
   abandon(): void {
     this.#stopped = true
-    this.#cancelTimer()
+    this.#inbox.stop()
     this.#standbys.stop()
     for (const watch of this.#watches) watch.stop()
   }
 
-  // One event at a time: an action may cause an event, which waits for its turn.
-  #enqueue(run: () => void): void {
-    this.#queue.push(run)
-    if (this.#draining) return
-    this.#draining = true
-    try {
-      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) next()
-    } finally {
-      this.#draining = false
-    }
-    this.#setTimer()
-    void this.#join()
-    for (const listener of [...this.#listeners]) listener()
-  }
-
   #dispatch(event: Event): void {
-    this.#enqueue(() => {
+    this.#inbox.push(() => {
       const { clock } = this.#options
       const { state, actions } = this.#election.step(this.#state, event, {
         monoMs: clock.monoMs(),
@@ -271,19 +263,6 @@ export class Candidate {
       if (!this.#retired) this.#dispatch({ type: 'stand' })
     } else if (action.type === 'withdraw') this.withdraw(action.reason)
     else this.#probe()
-  }
-
-  #setTimer(): void {
-    this.#cancelTimer()
-    if (this.#stopped) return
-    const { clock } = this.#options
-    const dueMs = Math.min(this.#election.wakeAtMs(this.#state), jvmWakeAtMs(this.#jvm))
-    if (dueMs === Number.POSITIVE_INFINITY) return
-    // Rounded up: a timer that fires a fraction early would find nothing to do and be set again.
-    this.#cancelTimer = clock.after(Math.max(0, Math.ceil(dueMs - clock.monoMs())), () => {
-      this.jvmEvent({ type: 'tick' })
-      this.#dispatch({ type: 'tick' })
-    })
   }
 
   #observe(before: State, after: State): void {
@@ -386,7 +365,7 @@ export class Candidate {
     // The answer holds the metadata alone; the data is what the version that we replaced had, and our change.
     const object: ConfigMap = { ...base, apiVersion: 'v1', kind: 'ConfigMap', metadata: outcome.metadata }
     if (base?.data !== undefined || Object.keys(data).length > 0) object.data = applyPatch(base?.data ?? {}, data)
-    this.#enqueue(() => this.#cache(object, outcome.metadata.resourceVersion ?? ''))
+    this.#inbox.push(() => this.#cache(object, outcome.metadata.resourceVersion ?? ''))
     this.#dispatch({ type: 'write-done', id: write.id, lock: lockOfConfigMap(object, '') })
     this.#settleData(write.data, { result: 'done', object })
   }
@@ -421,7 +400,7 @@ export class Candidate {
     if (outcome.result === 'conflict') return { result: 'stale' }
     if (outcome.result !== 'done') return { result: 'failed', ...pick(outcome) }
     const object = { ...cached.object, metadata: outcome.metadata, data: applyPatch(cached.object.data ?? {}, patch) }
-    this.#enqueue(() => this.#cache(object, outcome.metadata.resourceVersion ?? ''))
+    this.#inbox.push(() => this.#cache(object, outcome.metadata.resourceVersion ?? ''))
     return { result: 'done', object }
   }
 
@@ -497,7 +476,7 @@ export class Candidate {
       return
     }
     const version = outcome.metadata.resourceVersion ?? ''
-    this.#enqueue(() => {
+    this.#inbox.push(() => {
       this.#cache(outcome.body as ConfigMap, version)
       if (this.#state.token !== token) return
       this.#stamped = token
@@ -506,7 +485,7 @@ export class Candidate {
   }
 
   #seeConfigMap(sight: Sight<ConfigMap>): void {
-    this.#enqueue(() => this.#cache(sight.object, sight.version))
+    this.#inbox.push(() => this.#cache(sight.object, sight.version))
     if (this.#options.lockKind === 'configmap')
       this.#dispatch({ type: 'lock-seen', lock: lockOfConfigMap(sight.object, sight.version), read: sight.listed })
   }

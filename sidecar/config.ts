@@ -1,11 +1,12 @@
 // The sidecar's settings, checked all at once.
+import { API_SETTINGS, type ApiAccess, readApiAccess } from '../shared/api-access.ts'
 import { ConfigError } from '../shared/errors.ts'
-import { type Environment, LOG_LEVELS, type LogLevel, printable, RULES, readSettings } from '../shared/settings.ts'
+import { type Environment, LOG_LEVELS, type LogLevel, RULES, readSettings } from '../shared/settings.ts'
 import { PROFILES, type ProfileName, type Timings, timingProblems } from '../shared/timings.ts'
 
 export { variableOf } from '../shared/settings.ts'
 
-export type SidecarConfig = {
+export type SidecarConfig = ApiAccess & {
   /** undefined: learned from the first ConfigMap that Flink asks for. */
   clusterId: string | undefined
   namespace: string | undefined
@@ -15,9 +16,6 @@ export type SidecarConfig = {
   podAddress: string
   lock: 'configmap' | 'lease'
   timings: Timings
-  apiServer: string
-  tokenFile: string | undefined
-  caFile: string | undefined
   localHost: string
   localPort: number
   podHost: string
@@ -28,7 +26,6 @@ export type SidecarConfig = {
 }
 
 const LOCKS = ['configmap', 'lease'] as const
-const ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount'
 
 /** Every setting: flag, default as text, what it means. The reference table and `--help` are made from it. */
 export const SETTINGS = {
@@ -42,9 +39,7 @@ export const SETTINGS = {
   'renew-deadline': ['', 'seconds; overrides the profile'],
   'retry-period': ['', 'seconds; overrides the profile'],
   lock: ['configmap', `what holds the lock: ${LOCKS.join(', ')}`],
-  'api-server': ['', 'URL of the Kubernetes API; the cluster that this pod runs in when empty'],
-  'token-file': ['', 'bearer token for the API; the service account’s when empty'],
-  'ca-file': ['', 'certificate authority of the API; the service account’s when empty'],
+  ...API_SETTINGS,
   'local-host': ['127.0.0.1', 'address of the local port'],
   'local-port': ['4040', 'port for this pod’s containers: everything'],
   'pod-host': ['0.0.0.0', 'address of the pod port'],
@@ -68,9 +63,7 @@ export const readConfig = (args: readonly string[], env: Environment): SidecarCo
     podAddress: text('pod-ip') === '' ? '' : named('pod-ip', /^[0-9a-fA-F.:]{2,45}$/, 'an IP address is needed'),
     lock: choice('lock', LOCKS),
     timings: readTimings(text, wrong, problems),
-    apiServer: readApiServer(text('api-server'), env, problems),
-    tokenFile: fileOf(text('token-file'), text('api-server'), `${ACCOUNT}/token`),
-    caFile: fileOf(text('ca-file'), text('api-server'), `${ACCOUNT}/ca.crt`),
+    ...readApiAccess(text, env, problems),
     localHost: text('local-host'),
     localPort: port('local-port'),
     podHost: text('pod-host'),
@@ -83,10 +76,6 @@ export const readConfig = (args: readonly string[], env: Environment): SidecarCo
   if (problems.length > 0) throw new ConfigError(problems)
   return config
 }
-
-// A given API server is not sent this pod's credential unless a file is named.
-const fileOf = (given: string, apiServer: string, inCluster: string): string | undefined =>
-  given !== '' ? given : apiServer === '' ? inCluster : undefined
 
 const readTimings = (
   text: (flag: Flag) => string,
@@ -110,20 +99,6 @@ const readTimings = (
   }
   if (problems.length === before) problems.push(...timingProblems(timings))
   return timings
-}
-
-const readApiServer = (given: string, env: Environment, problems: string[]): string => {
-  if (given !== '') {
-    if (!/^https?:\/\/[^\s/]+\/?$/.test(given) || !URL.canParse(given))
-      problems.push(`api-server is "${printable(given)}": a URL such as https://10.96.0.1:443 is needed`)
-    return given
-  }
-  const [host, port] = [env['KUBERNETES_SERVICE_HOST'], env['KUBERNETES_SERVICE_PORT']]
-  if (!host || !port) {
-    problems.push('api-server is "": outside of a cluster (no KUBERNETES_SERVICE_HOST) a URL is needed')
-    return ''
-  }
-  return `https://${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
 const readAddress = (given: string, wrong: () => void): { host: string; port: number } => {

@@ -18,6 +18,7 @@ import { configMapsPath } from './lock-store.ts'
 import { type Claim, decideLockWrite, type LockWrite } from './lock-write.ts'
 import type { Metrics } from './metrics.ts'
 import { hasCredential, passOn } from './pass-through.ts'
+import { type ConfigMapRoute, configMapRoute } from './route.ts'
 import { inNamespace, leaderKeysOnly, placeholderLock, virtualRecord, withRecord } from './view.ts'
 import { Watchers } from './watchers.ts'
 
@@ -35,9 +36,7 @@ export type GatewayOptions = {
 /** Flink's request time-out is 10 s per try. */
 const HOLD_MS = 8_000
 const UPSTREAM_TIMEOUT_MS = 9_000
-const PATH = /^\/api\/v1\/namespaces\/([^/]+)\/configmaps(?:\/([^/]+))?$/
-
-type Route = { namespace: string; name: string | undefined; query: URLSearchParams }
+type Route = ConfigMapRoute & { query: URLSearchParams }
 
 export class Gateway {
   readonly watchers: Watchers
@@ -66,12 +65,12 @@ export class Gateway {
 
   /** The path is known to begin with /api/ or /apis/. */
   async handle(request: IncomingMessage, response: ServerResponse, url: URL, scope: Scope): Promise<void> {
-    const match = PATH.exec(url.pathname)
-    if (match === null)
+    const named = configMapRoute(url.pathname)
+    if (named === undefined)
       return scope === 'local' && hasCredential(request)
         ? await this.#passOn(request, response)
         : this.#count(request, response, 404, 'only the ConfigMaps of a Flink cluster are served here')
-    const route = { namespace: decode(match[1]), name: match[2] && decode(match[2]), query: url.searchParams }
+    const route = { ...named, query: url.searchParams }
     const isFlink = scope === 'local' && (request.headers['user-agent'] ?? '').startsWith('flink')
     if (isFlink) this.#mark(request)
     if (scope === 'local') this.#learn(route)
@@ -550,18 +549,8 @@ export class Gateway {
   }
 }
 
-const namespaceAsked = (request: IncomingMessage): string | undefined => {
-  const part = PATH.exec(new URL(request.url ?? '/', 'http://flink-ha').pathname)?.[1]
-  return part === undefined ? undefined : decode(part)
-}
-
-const decode = (part: string | undefined): string => {
-  try {
-    return decodeURIComponent(part ?? '')
-  } catch {
-    return part ?? ''
-  }
-}
+const namespaceAsked = (request: IncomingMessage): string | undefined =>
+  configMapRoute(new URL(request.url ?? '/', 'http://flink-ha').pathname)?.namespace
 
 const nameIn = (body: unknown): string | undefined => {
   const name = (body as { metadata?: { name?: unknown } } | null)?.metadata?.name

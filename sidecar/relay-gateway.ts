@@ -12,6 +12,7 @@ import { RULES } from '../shared/settings.ts'
 import { answer, refuse, type Scope } from './http.ts'
 import type { Relay } from './relay.ts'
 import type { RelayMetrics } from './relay-metrics.ts'
+import { type ConfigMapRoute, configMapRoute } from './route.ts'
 import { inNamespace } from './view.ts'
 import { Watchers } from './watchers.ts'
 
@@ -25,9 +26,8 @@ export type RelayGatewayOptions = {
 
 /** Flink's request time-out is 10 s per try. */
 const HOLD_MS = 8_000
-const PATH = /^\/api\/v1\/namespaces\/([^/]+)\/configmaps(?:\/([^/]+))?$/
 
-type Asked = { namespace: string; name: string | undefined; selected: string | undefined; labels: string[] }
+type Asked = ConfigMapRoute & { selected: string | undefined; labels: string[] }
 
 export class RelayGateway {
   readonly watchers: Watchers
@@ -42,12 +42,12 @@ export class RelayGateway {
 
   /** The path is known to begin with /api/ or /apis/. */
   async handle(request: IncomingMessage, response: ServerResponse, url: URL, scope: Scope): Promise<void> {
-    const match = PATH.exec(url.pathname)
-    if (match === null)
+    const named = configMapRoute(url.pathname)
+    if (named === undefined)
       return this.#refuse(request, response, 404, 'only the ConfigMap of a Flink cluster’s leaders is served here')
     if (request.method !== 'GET' && request.method !== 'HEAD')
       return this.#refuse(request, response, 405, 'a TaskManager’s sidecar is read-only')
-    const asked = askedOf(match, url.searchParams)
+    const asked = askedOf(named, url.searchParams)
     // What comes in on the pod port is somebody else's: it is answered, but nothing is learned of it.
     if (scope === 'local') this.#learn(asked, url.searchParams)
     const problem = this.#outside(asked)
@@ -144,17 +144,8 @@ export class RelayGateway {
 
 const VERBS = ['get', 'head', 'post', 'put', 'patch', 'delete']
 
-const askedOf = (match: RegExpExecArray, query: URLSearchParams): Asked => ({
-  namespace: decode(match[1]),
-  name: match[2] && decode(match[2]),
+const askedOf = (named: ConfigMapRoute, query: URLSearchParams): Asked => ({
+  ...named,
   selected: /^metadata\.name=(.+)$/.exec(query.get('fieldSelector') ?? '')?.[1],
   labels: (query.get('labelSelector') ?? '').split(','),
 })
-
-const decode = (part: string | undefined): string => {
-  try {
-    return decodeURIComponent(part ?? '')
-  } catch {
-    return part ?? ''
-  }
-}

@@ -2,7 +2,7 @@
 import { lookup } from 'node:dns/promises'
 import { systemClock } from '../shared/clock.ts'
 import { makeLog } from '../shared/log.ts'
-import { PORT_POD } from '../shared/names.ts'
+import { HA_SERVICE_SUFFIX, PORT_POD } from '../shared/names.ts'
 import { LeaderIndex } from './leader-index.ts'
 import { Relay } from './relay.ts'
 import { readRelayConfig } from './relay-config.ts'
@@ -14,7 +14,7 @@ import { serve } from './server.ts'
 
 /** The JobManagers' addresses, from the headless Service of their cluster: each pod's own, ready or not. */
 const lookUpService = async ({ namespace, clusterId }: RelayTarget): Promise<readonly string[]> => {
-  const found = await lookup(`${clusterId}-ha.${namespace}.svc`, { all: true })
+  const found = await lookup(`${clusterId}${HA_SERVICE_SUFFIX}.${namespace}.svc`, { all: true })
   return found.map(({ address, family }) => `${family === 6 ? `[${address}]` : address}:${PORT_POD}`)
 }
 

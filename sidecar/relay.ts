@@ -3,6 +3,7 @@
  * leads, what is the ConfigMap. A TaskManager's relay has no credential and asks the API server nothing.
  */
 import type { Clock } from '../shared/clock.ts'
+import { Inbox } from '../shared/inbox.ts'
 import type { KubeResponse } from '../shared/kube-client.ts'
 import type { Log } from '../shared/log.ts'
 import { type Cached, cachedAfter } from './cached.ts'
@@ -40,20 +41,22 @@ export class Relay {
   #link: { id: number; link: RelayLink; believed: boolean } | undefined
   #lookUpFailed = false
   #cached: Cached | undefined
-  #queue: RelayEvent[] = []
-  #draining = false
-  #cancelTimer: () => void = () => {}
-  #listeners = new Set<() => void>()
+  #inbox: Inbox<RelayEvent>
   #stopped = false
 
   constructor(options: RelayOptions) {
     this.#options = options
+    this.#inbox = new Inbox({
+      clock: options.clock,
+      take: event => this.#step(event),
+      wakeAtMs: () => relayWakeAtMs(this.#state),
+      wake: () => this.#dispatch({ type: 'tick' }),
+    })
   }
 
   /** Called after every change of the leader or of the ConfigMap, and after each word of the followed sidecar. */
   onChange(listener: () => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
+    return this.#inbox.onTaken(listener)
   }
 
   get target(): RelayTarget | undefined {
@@ -101,23 +104,12 @@ export class Relay {
 
   stop(): void {
     this.#stopped = true
-    this.#cancelTimer()
+    this.#inbox.stop()
     this.#link?.link.close()
   }
 
-  // One event at a time: an action may cause an event, which waits for its turn.
   #dispatch(event: RelayEvent): void {
-    if (this.#stopped) return
-    this.#queue.push(event)
-    if (this.#draining) return
-    this.#draining = true
-    try {
-      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) this.#step(next)
-    } finally {
-      this.#draining = false
-    }
-    this.#setTimer()
-    for (const listener of [...this.#listeners]) listener()
+    if (!this.#stopped) this.#inbox.push(event)
   }
 
   #step(event: RelayEvent): void {
@@ -132,17 +124,6 @@ export class Relay {
     const [was, is] = [before.leader, after.leader]
     if (was?.name === is?.name && was?.token === is?.token) return
     this.#options.log.info({ leader: is?.name ?? null, token: is?.token ?? 0 }, 'leader')
-  }
-
-  #setTimer(): void {
-    this.#cancelTimer()
-    const { clock } = this.#options
-    const dueMs = relayWakeAtMs(this.#state)
-    if (this.#stopped || dueMs === Number.POSITIVE_INFINITY) return
-    // Rounded up: a timer that fires a fraction early would find nothing to do and be set again.
-    this.#cancelTimer = clock.after(Math.max(0, Math.ceil(dueMs - clock.monoMs())), () =>
-      this.#dispatch({ type: 'tick' }),
-    )
   }
 
   #perform(action: RelayAction): void {

@@ -27,6 +27,7 @@ const PURE = [
   'sidecar/leader.ts',
   'sidecar/lock-write.ts',
   'sidecar/relay-core.ts',
+  'sidecar/route.ts',
   'sidecar/view.ts',
   'webhook/admit.ts',
   'webhook/change.ts',

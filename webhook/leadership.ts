@@ -7,6 +7,7 @@
  */
 import type { Clock } from '../shared/clock.ts'
 import { type Action, type Election, type Event, makeElection, type State, type Write } from '../shared/election.ts'
+import { Inbox } from '../shared/inbox.ts'
 import type { KubeClient } from '../shared/kube-client.ts'
 import { ListWatch } from '../shared/list-watch.ts'
 import { type Lease, lockOfLease } from '../shared/lock.ts'
@@ -35,10 +36,7 @@ export class Leadership {
   #election: Election
   #state: State
   #watch: ListWatch<Lease>
-  #queue: Event[] = []
-  #draining = false
-  #cancelTimer: () => void = () => {}
-  #listeners = new Set<() => void>()
+  #inbox: Inbox<Event>
   #started = false
   #stopped = false
 
@@ -47,6 +45,12 @@ export class Leadership {
     this.#options = options
     this.#election = makeElection(identity, timings)
     this.#state = this.#election.initial
+    this.#inbox = new Inbox({
+      clock,
+      take: event => this.#step(event),
+      wakeAtMs: () => this.#election.wakeAtMs(this.#state),
+      wake: () => this.#dispatch({ type: 'tick' }),
+    })
     this.#watch = new ListWatch<Lease>({
       client,
       clock,
@@ -73,8 +77,7 @@ export class Leadership {
 
   /** Calls back when leading may have begun or ended; the returned function ends that. */
   onChange(listener: () => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
+    return this.#inbox.onTaken(listener)
   }
 
   /** Gives the Lease back, waits for that as long as it may be of use, and stops. */
@@ -103,22 +106,12 @@ export class Leadership {
   /** Stops without a word: the Lease then has to run out. */
   abandon(): void {
     this.#stopped = true
-    this.#cancelTimer()
+    this.#inbox.stop()
     this.#watch.stop()
   }
 
-  // One event at a time: an action may cause an event, which waits for its turn.
   #dispatch(event: Event): void {
-    this.#queue.push(event)
-    if (this.#draining || this.#stopped) return
-    this.#draining = true
-    try {
-      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) this.#step(next)
-    } finally {
-      this.#draining = false
-    }
-    this.#setTimer()
-    for (const listener of [...this.#listeners]) listener()
+    if (!this.#stopped) this.#inbox.push(event)
   }
 
   #step(event: Event): void {
@@ -172,17 +165,5 @@ export class Leadership {
     if (result !== 'conflict') log.warn({ kind: write.kind, result, message }, 'the Lease cannot be written')
     const failed = { type: 'write-failed' as const, id: write.id, why: result }
     this.#dispatch(retryAfterMs === undefined ? failed : { ...failed, retryAfterMs })
-  }
-
-  #setTimer(): void {
-    this.#cancelTimer()
-    if (this.#stopped) return
-    const { clock } = this.#options
-    const dueMs = this.#election.wakeAtMs(this.#state)
-    if (dueMs === Number.POSITIVE_INFINITY) return
-    // Rounded up: a timer that fires a fraction early would find nothing to do and be set again.
-    this.#cancelTimer = clock.after(Math.max(0, Math.ceil(dueMs - clock.monoMs())), () =>
-      this.#dispatch({ type: 'tick' }),
-    )
   }
 }

@@ -12,6 +12,7 @@ import { Events } from './events.ts'
 import { ClusterFacts } from './facts.ts'
 import { Leadership } from './leadership.ts'
 import { makeWebhookMetrics } from './metrics.ts'
+import { JOB_MANAGERS } from './namespace-watch.ts'
 import { Owners, type ReplicaSet } from './owners.ts'
 import { Reconciler } from './reconciler.ts'
 import { AdmissionServer } from './server.ts'
@@ -112,7 +113,7 @@ const replicaSetInformer = (client: KubeClient, log: Log) =>
     client,
     clock: systemClock,
     collection: '/apis/apps/v1/replicasets',
-    query: 'labelSelector=component%3Djobmanager',
+    query: JOB_MANAGERS,
     metadataOnly: true,
     onProblem: problem => log.warn({ problem }, 'lost sight of the ReplicaSets, trying again'),
   })

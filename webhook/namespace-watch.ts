@@ -1,7 +1,7 @@
 // All that the reconciler knows of one namespace, kept up to date. A watch for each kind in each namespace with Flink clusters of
 // ours: these are few, and watches of whole clusters would carry every Deployment and Pod of everybody else.
 import type { Clock } from '../shared/clock.ts'
-import { Informer } from '../shared/informer.ts'
+import { Informer, selecting } from '../shared/informer.ts'
 import { ACCEPT_METADATA_LIST, type KubeClient } from '../shared/kube-client.ts'
 import { type KubeObject, messageOf } from '../shared/list-watch.ts'
 import { attempt, type WriteOutcome } from '../shared/lock-writes.ts'
@@ -32,8 +32,7 @@ export type NamespaceWatchOptions = {
 
 type Failed = Exclude<WriteOutcome, { result: 'done' }>
 
-const selecting = (selector: string): string => `labelSelector=${encodeURIComponent(selector)}`
-const JOB_MANAGERS = selecting(`${LABEL_COMPONENT}=jobmanager`)
+export const JOB_MANAGERS = selecting(`${LABEL_COMPONENT}=jobmanager`)
 /**
  * Flink's native mode puts this label on what it makes, and on the HA ConfigMaps in every mode. The latter change with each
  * renewal of a leader: they are not followed but listed now and then. What else has the label has an owner from Flink.

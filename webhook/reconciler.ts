@@ -7,17 +7,17 @@
  * So nothing is lost by a missed event, an error, a restart or a change of leader.
  */
 import type { Clock } from '../shared/clock.ts'
-import { Informer } from '../shared/informer.ts'
+import { Informer, selecting } from '../shared/informer.ts'
 import type { KubeClient } from '../shared/kube-client.ts'
 import type { KubeObject } from '../shared/list-watch.ts'
 import { attempt } from '../shared/lock-writes.ts'
 import type { Log } from '../shared/log.ts'
-import { LABEL_COMPONENT, LABEL_INJECTION, LABEL_MANAGED_BY } from '../shared/names.ts'
+import { LABEL_INJECTION, LABEL_MANAGED_BY } from '../shared/names.ts'
 import { type Change, collectionOf, MAX_BACKOFF_MS, Retries, requestOf } from './change.ts'
 import { MANAGED_BY } from './cluster-objects.ts'
 import { isReservedNamespace } from './decide.ts'
 import type { Events } from './events.ts'
-import { NamespaceWatch } from './namespace-watch.ts'
+import { JOB_MANAGERS, NamespaceWatch } from './namespace-watch.ts'
 import { memberOf } from './pod.ts'
 import { findOwnedHaConfigMaps, planOf } from './reconcile.ts'
 import { Reporter } from './reporter.ts'
@@ -111,10 +111,8 @@ export class Reconciler {
   #open(): void {
     const { log } = this.#options
     log.info({}, 'reconciling')
-    const selecting = (label: string, value: string): string =>
-      `labelSelector=${encodeURIComponent(`${label}=${value}`)}`
-    const query = selecting(LABEL_MANAGED_BY, MANAGED_BY)
-    const ofPods = { metadataOnly: true, query: selecting(LABEL_COMPONENT, 'jobmanager'), judge: isWithUs }
+    const query = selecting(`${LABEL_MANAGED_BY}=${MANAGED_BY}`)
+    const ofPods = { metadataOnly: true, query: JOB_MANAGERS, judge: isWithUs }
     const keepMeta = (object: KubeObject): { metadata: Meta } => ({ metadata: metaOf(object) })
     const watches: Watches = {
       namespaces: this.#follow('/api/v1/namespaces', keepMeta, { metadataOnly: true }, ({ name }) => name),
