@@ -3,6 +3,7 @@ import type { Test } from 'tap'
 import {
   type Case,
   configMaps,
+  eventually,
   MERGE,
   make,
   nextOf,
@@ -120,9 +121,9 @@ export const watchCases: Case[] = [
     run: async (t, target) => {
       const made = await make(t, target, 'v-mark')
       const query = `allowWatchBookmarks=true&timeoutSeconds=4&resourceVersion=${versionOf(made)}`
-      // The API server tells no bookmark that is no news (apiserver `cacheWatcher.process`): something else has to happen.
-      const later = await make(t, target, 'v-mark-later')
       const watch = await target.watch(named(target, 'v-none', query))
+      // The API server tells no bookmark that is no news since the watch began (apiserver `cacheWatcher.process`).
+      const later = await make(t, target, 'v-mark-later')
       const event = await watch.next()
       t.equal(event?.type, 'BOOKMARK')
       t.equal(event?.object.kind, 'ConfigMap')
@@ -134,9 +135,19 @@ export const watchCases: Case[] = [
   {
     name: 'an ancient version is told as an ERROR 410, and the stream ends',
     run: async (t, target) => {
-      // Version 1 is older than any cluster's present history, a just created one's excepted.
-      const watch = await target.watch(named(target, 'v-old', 'resourceVersion=1'))
-      const event = await nextOf(watch)
+      // Version 1 is older than any cluster's present history, but for one that was just created: there it has to be
+      // pushed out of the API server's cache first (apiserver `watchCache`: a hundred events at least, 75 s at least).
+      const busy = await make(t, target, 'v-busy')
+      let watch = await target.watch(named(target, 'v-old', 'resourceVersion=1&timeoutSeconds=1'))
+      let event = await nextOf(watch)
+      await eventually(async () => {
+        if (event !== undefined) return true
+        for (let i = 0; i < 40; i++)
+          await target.request('PATCH', `${configMaps(target)}/${busy.metadata.name}`, { data: { i: `${i}` } }, MERGE)
+        watch = await target.watch(named(target, 'v-old', 'resourceVersion=1&timeoutSeconds=1'))
+        event = await nextOf(watch)
+        return event !== undefined
+      }, 240_000)
       t.match(event, {
         type: 'ERROR',
         object: { kind: 'Status', apiVersion: 'v1', status: 'Failure', reason: 'Expired', code: 410 },
