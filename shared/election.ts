@@ -315,7 +315,8 @@ export const makeElection = (me: string, t: Timings, spelling: DurationSpelling 
     // What was handed to us is ours to begin, not to go on with.
     const begun = isMine(lock) && lock.successor === ''
     const sameTerm = kind === 'renew' || (kind === 'acquire' && begun && s.resumable)
-    const token = given || sameTerm ? lock.token : nextToken(lock)
+    // Our own term keeps our own token, whatever a third party made of the annotation meanwhile.
+    const token = kind === 'renew' ? s.token : given || sameTerm ? lock.token : nextToken(lock)
     const successor = kind === 'create' ? NOBODY : kind === 'release' ? (s.withdrawn?.successor ?? '') : ''
     const write: Write = {
       id: s.nextId,
@@ -327,7 +328,8 @@ export const makeElection = (me: string, t: Timings, spelling: DurationSpelling 
       reason: kind === 'release' ? (s.withdrawn?.reason ?? '') : '',
       successor,
       resumes: kind === 'acquire' && sameTerm,
-      data: kind === 'renew' ? s.data[0] : undefined,
+      // Not after a failure: data that is refused (too large, say) and comes again and again must not cost us the term.
+      data: kind === 'renew' && s.failures === 0 ? s.data[0] : undefined,
     }
     actions.push({ type: 'write-lock', write })
     const data = write.data === undefined ? s.data : s.data.slice(1)

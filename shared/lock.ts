@@ -50,6 +50,9 @@ const absent = (version: string): Lock => ({
   successor: '',
 })
 
+/** Above it no version was ever, and no token of ours can be: somebody else wrote that. Tokens go on from the version then. */
+const MAX_TOKEN = 2 ** 52
+
 const fromMetadata = (metadata: Metadata, raw: string, record: LeaderRecord | undefined): Lock => {
   const token = Number(metadata.annotations?.[ANNOTATION_TOKEN] ?? 0)
   return {
@@ -57,7 +60,7 @@ const fromMetadata = (metadata: Metadata, raw: string, record: LeaderRecord | un
     exists: true,
     raw,
     record,
-    token: Number.isSafeInteger(token) && token > 0 ? token : 0,
+    token: Number.isInteger(token) && token > 0 && token <= MAX_TOKEN ? token : 0,
     successor: metadata.annotations?.[ANNOTATION_SUCCESSOR] ?? '',
   }
 }

@@ -1,12 +1,28 @@
-// The lock's ConfigMap as last seen, and since when its data is what it is: renewals change the version, not the data.
-import type { ConfigMap } from '../shared/lock.ts'
+// The lock's ConfigMap as last seen, since when its data is what it is (renewals change the version, not the data), and what of
+// it an earlier leader left.
+import { type ConfigMap, lockOfConfigMap } from '../shared/lock.ts'
+import { type LeaderKeys, leaderKeysOf } from './leader.ts'
 
-/** `dataSince`: the oldest version with the very same data. */
-export type Cached = { object: ConfigMap | undefined; version: string; dataSince: string }
+export type Cached = {
+  object: ConfigMap | undefined
+  version: string
+  /** The oldest version with the very same data. */
+  dataSince: string
+  /** Leader keys as they were before the present term: until its leader writes them anew, they are his predecessor's. */
+  former: LeaderKeys
+}
 
 export const cachedAfter = (before: Cached | undefined, object: ConfigMap | undefined, version: string): Cached => {
-  const same = before !== undefined && sameData(before.object, object)
-  return { object, version, dataSince: same ? before.dataSince : version }
+  if (before === undefined) return { object, version, dataSince: version, former: {} }
+  const dataSince = sameData(before.object, object) ? before.dataSince : version
+  const former = sameTerm(before.object, object) ? before.former : leaderKeysOf(before.object)
+  return { object, version, dataSince, former }
+}
+
+/** Beside a Lease the ConfigMap has the token alone: its stamp is the sign. */
+const sameTerm = (a: ConfigMap | undefined, b: ConfigMap | undefined): boolean => {
+  const [x, y] = [lockOfConfigMap(a, ''), lockOfConfigMap(b, '')]
+  return x.record?.holder === y.record?.holder && x.token === y.token
 }
 
 const sameData = (a: ConfigMap | undefined, b: ConfigMap | undefined): boolean => {

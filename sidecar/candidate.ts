@@ -78,6 +78,8 @@ export class Candidate {
   #nextData = 1
   #leaderSeenMs: number | undefined
   #termVersion = ''
+  /** Of the lock, whatever kind of object it is. */
+  #annotations: { [name: string]: string } = {}
   #retired = false
   #stopped = false
   #lastSeenAtMs = 0
@@ -109,11 +111,25 @@ export class Candidate {
     return this.#inbox.onTaken(listener)
   }
 
+  /** Resolves with the next call of such a listener. */
+  nextChange(): Promise<void> {
+    return new Promise(resolve => {
+      const off = this.onChange(() => {
+        off()
+        resolve()
+      })
+    })
+  }
+
   get target(): LockTarget | undefined {
     return this.#target
   }
   get cached(): Cached | undefined {
     return this.#cached
+  }
+  /** Whether the lock was seen, and the ConfigMap that goes with it. */
+  get synced(): boolean {
+    return this.#cached !== undefined && this.#state.lock !== undefined
   }
   get lock(): Lock | undefined {
     return this.#state.lock
@@ -182,7 +198,10 @@ export class Candidate {
     follow<ConfigMap>(configMapsPath(namespace), this.#target.name, sight => this.#seeConfigMap(sight))
     if (lockKind === 'lease')
       follow<Lease>(leasesPath(namespace), leaseName(clusterId), sight => {
-        this.#dispatch({ type: 'lock-seen', lock: lockOfLease(sight.object, sight.version), read: sight.listed })
+        this.#seeLock(
+          { type: 'lock-seen', lock: lockOfLease(sight.object, sight.version), read: sight.listed },
+          sight.object,
+        )
       })
   }
 
@@ -269,15 +288,11 @@ export class Candidate {
     this.#lastSeenAtMs = after.lock === before.lock ? this.#lastSeenAtMs : this.#options.clock.monoMs()
     const [was, is] = [before.lock?.record?.holder ?? '', after.lock?.record?.holder ?? '']
     if (before.lock !== undefined && was !== '' && was !== is) this.#leaderSeenMs = this.#options.clock.monoMs()
-    if (after.lock !== undefined && after.lock !== before.lock) {
-      const annotations = this.#cached?.object?.metadata.annotations ?? {}
-      this.history.see(after.lock, annotations, this.#options.clock.wallUs())
-    }
+    if (after.lock !== undefined && after.lock !== before.lock)
+      this.history.see(after.lock, this.#annotations, this.#options.clock.wallUs())
     // A restarted sidecar finds its own record: is the JVM still there that it was granted to?
-    if (before.lock === undefined && is === this.identity) {
-      const identity = this.#cached?.object?.metadata.annotations?.[ANNOTATION_JVM] ?? ''
-      this.jvmEvent({ type: 'expect', identity })
-    }
+    if (before.lock === undefined && is === this.identity)
+      this.jvmEvent({ type: 'expect', identity: this.#annotations[ANNOTATION_JVM] ?? '' })
   }
 
   #perform(action: Action): void {
@@ -359,14 +374,14 @@ export class Candidate {
   ): void {
     if (this.#options.lockKind === 'lease') {
       const object = outcome.body as Lease
-      this.#dispatch({ type: 'write-done', id: write.id, lock: lockOfLease(object, '') })
+      this.#seeLock({ type: 'write-done', id: write.id, lock: lockOfLease(object, '') }, object)
       return
     }
     // The answer holds the metadata alone; the data is what the version that we replaced had, and our change.
     const object: ConfigMap = { ...base, apiVersion: 'v1', kind: 'ConfigMap', metadata: outcome.metadata }
     if (base?.data !== undefined || Object.keys(data).length > 0) object.data = applyPatch(base?.data ?? {}, data)
     this.#inbox.push(() => this.#cache(object, outcome.metadata.resourceVersion ?? ''))
-    this.#dispatch({ type: 'write-done', id: write.id, lock: lockOfConfigMap(object, '') })
+    this.#seeLock({ type: 'write-done', id: write.id, lock: lockOfConfigMap(object, '') }, object)
     this.#settleData(write.data, { result: 'done', object })
   }
 
@@ -487,14 +502,31 @@ export class Candidate {
   #seeConfigMap(sight: Sight<ConfigMap>): void {
     this.#inbox.push(() => this.#cache(sight.object, sight.version))
     if (this.#options.lockKind === 'configmap')
-      this.#dispatch({ type: 'lock-seen', lock: lockOfConfigMap(sight.object, sight.version), read: sight.listed })
+      this.#seeLock(
+        { type: 'lock-seen', lock: lockOfConfigMap(sight.object, sight.version), read: sight.listed },
+        sight.object,
+      )
+  }
+
+  /** Tells the election of a sight of the lock, which may be old news, and keeps what stands beside its record if it is not. */
+  #seeLock(event: Event & { lock: Lock }, object: ConfigMap | Lease | undefined): void {
+    this.#inbox.push(() => {
+      const known = this.#state.lock
+      if (known === undefined || !isStale(known.version, event.lock.version))
+        this.#annotations = object?.metadata.annotations ?? {}
+    })
+    this.#dispatch(event)
   }
 
   #cache(object: ConfigMap | undefined, version: string): void {
     const before = this.#cached
     if (before !== undefined && isStale(before.version, version)) return
     this.#cached = cachedAfter(before, object, version)
-    if (this.leading()) this.#standbys.notice()
+    // Beside a Lease the ConfigMap is not the election's to make: without it there is nothing to show for the term.
+    if (object === undefined) this.#stamped = undefined
+    if (!this.leading()) return
+    this.#standbys.notice()
+    if (this.#options.lockKind === 'lease' && object === undefined) void this.#stamp(this.#state.token)
   }
 
   /** Asks the JVM's RPC port whether anybody is there: a refusal is the kernel's word that nobody is. */

@@ -6,19 +6,22 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../shared/clock.ts'
-import { type KubeClient, Unreachable } from '../shared/kube-client.ts'
+import type { KubeClient } from '../shared/kube-client.ts'
 import type { ConfigMap } from '../shared/lock.ts'
 import type { Log } from '../shared/log.ts'
 import { JOB_SUFFIX, LOCK_SUFFIX } from '../shared/names.ts'
 import { compareVersions } from '../shared/resource-version.ts'
 import type { Candidate } from './candidate.ts'
 import { answer, failure, readJson, refuse, type Scope } from './http.ts'
+import { type JobMethod, JobStore } from './job-store.ts'
 import { ANY_JVM } from './jvm.ts'
 import { configMapsPath } from './lock-store.ts'
-import { type Claim, decideLockWrite, type LockWrite } from './lock-write.ts'
+import { applyPatch, type Claim, decideLockWrite, type LockWrite } from './lock-write.ts'
 import type { Metrics } from './metrics.ts'
 import { hasCredential, passOn } from './pass-through.ts'
 import { type ConfigMapRoute, configMapRoute } from './route.ts'
+import { oversize } from './size-limit.ts'
+import { type Answer, askUpstream } from './upstream.ts'
 import { inNamespace, leaderKeysOnly, placeholderLock, virtualRecord, withRecord } from './view.ts'
 import { Watchers } from './watchers.ts'
 
@@ -31,11 +34,16 @@ export type GatewayOptions = {
   /** Undefined: learned from Flink. */
   namespace: string | undefined
   clusterId: string | undefined
+  /** The election's: a leader writes once in this period. */
+  retryMs: number
 }
 
 /** Flink's request time-out is 10 s per try. */
 const HOLD_MS = 8_000
-const UPSTREAM_TIMEOUT_MS = 9_000
+/** A leading JVM asks for the lock this often (Flink's default `retry-period`). */
+const JVM_TICK_MS = 5_000
+/** The lock's version changes with each renewal. */
+const DELETE_TRIES = 10
 type Route = ConfigMapRoute & { query: URLSearchParams }
 
 export class Gateway {
@@ -53,13 +61,19 @@ export class Gateway {
   #oldDialect = false
   #heldOnce = false
   #toldNamespace = false
-  #jobs = new Map<string, ConfigMap>()
-  #jobsToken: number | undefined
+  #jobs: JobStore
 
   constructor(options: GatewayOptions) {
     this.#options = options
     const { candidate, clock, metrics } = options
     this.watchers = new Watchers({ candidate, clock, metrics, view: scope => this.#shown(scope) })
+    this.#jobs = new JobStore({
+      client: options.client,
+      namespace: () => candidate.target?.namespace ?? '',
+      term: () => (this.#granted() ? candidate.token : undefined),
+      onFenced: () => metrics.fenced.inc({ kind: 'job' }),
+      onOversize: () => metrics.oversize.inc({ kind: 'job' }),
+    })
     candidate.onChange(() => this.#changed())
   }
 
@@ -99,6 +113,10 @@ export class Gateway {
     this.#options.metrics.gateway.inc({ verb: verbOf(request), outcome: String(status) })
     const namespace = namespaceAsked(request)
     answer(response, status, namespace === undefined ? body : inNamespace(body, namespace))
+  }
+
+  #answerAs(request: IncomingMessage, response: ServerResponse, { status, body }: Answer): void {
+    this.#answer(request, response, status, body)
   }
 
   /** A connection that carries Flink's requests: its closing is a sign of the JVM's death. */
@@ -157,17 +175,10 @@ export class Gateway {
     // A term that is gone on with after a restart was claimed before it.
     else if (candidate.jvm.expected !== '' && candidate.jvm.expected === candidate.jvm.identity)
       this.#claimedToken = candidate.token
-    this.#forgetJobs()
+    this.#jobs.forget()
     for (const release of [...this.#held]) release()
     for (const go of [...this.#resuming]) go()
     this.watchers.changed()
-  }
-
-  /** What was read of the jobs is good for the grant that it was read under. */
-  #forgetJobs(): void {
-    if (this.#jobsToken === this.#claimedToken) return
-    this.#jobs.clear()
-    this.#jobsToken = this.#claimedToken
   }
 
   /** Whether a term of an earlier process of this sidecar is about to be gone on with. */
@@ -218,7 +229,7 @@ export class Gateway {
     }
     if (route.name !== undefined) {
       if (scope === 'pod') return this.#count(request, response, 403, 'only the leader keys leave the pod', route.name)
-      return await this.#readJob(request, response, route.name)
+      return this.#answerAs(request, response, await this.#jobs.read(route.name))
     }
     const selector = route.query.get('fieldSelector')
     const wanted = /^metadata\.name=(.+)$/.exec(selector ?? '')?.[1]
@@ -235,6 +246,8 @@ export class Gateway {
     if (isFlink && wanted === undefined) this.#oldDialect = true
     if (!(await this.#synced())) return this.#count(request, response, 503, 'the lock has not been read yet')
     if (route.query.get('watch') === 'true' || route.query.get('watch') === '1') {
+      // A JVM that outlived its sidecar takes its watch up again within a second or so; a new one lists first.
+      if (isFlink && this.#expecting()) candidate.jvmEvent({ type: 'elector-heard' })
       this.#options.metrics.gateway.inc({ verb: 'watch', outcome: '200' })
       this.watchers.add(response, route.query, scope, route.namespace)
       return
@@ -253,10 +266,10 @@ export class Gateway {
   /** Waits for the first sight of the lock, as long as Flink waits for an answer. */
   async #synced(): Promise<boolean> {
     const { candidate, clock } = this.#options
-    if (candidate.cached !== undefined) return true
+    if (candidate.synced) return true
     return await new Promise<boolean>(resolve => {
       const off = candidate.onChange(() => {
-        if (candidate.cached !== undefined) done(true)
+        if (candidate.synced) done(true)
       })
       const cancel = clock.after(HOLD_MS, () => done(false))
       const done = (seen: boolean): void => {
@@ -310,8 +323,18 @@ export class Gateway {
     }
     // Whoever may believe to lead is told at once; whoever only waits for leadership is answered when there is news.
     await this.#resumed()
-    if (candidate.ready() || this.#believes || candidate.jvm.phase === 'stopped') return this.#tell(request, response)
+    const isKnown = candidate.ready() ? !this.#inDoubt() : this.#believes || candidate.jvm.phase === 'stopped'
+    if (isKnown) return this.#tell(request, response)
     this.#hold(request, response)
+  }
+
+  /**
+   * Whether our term may end before the JVM asks again, because a renewal is overdue. It is answered then as soon as that is
+   * decided: an answer now would leave it in the belief that it leads until its next question, when another may lead.
+   */
+  #inDoubt(): boolean {
+    const { candidate, retryMs } = this.#options
+    return candidate.validForMs() < JVM_TICK_MS && candidate.renewalAgeMs() > 1.5 * retryMs
   }
 
   #tell(request: IncomingMessage, response: ServerResponse): void {
@@ -328,11 +351,13 @@ export class Gateway {
 
   #hold(request: IncomingMessage, response: ServerResponse): void {
     const { clock, candidate } = this.#options
+    const believed = this.#believes
     const release = (): void => {
-      if (!candidate.ready() && !response.destroyed && clock.monoMs() < untilMs) return
+      const waits = candidate.ready() ? this.#inDoubt() : !believed
+      if (waits && !response.destroyed && clock.monoMs() < untilMs) return
       done()
       if (response.destroyed) return
-      const waited = !candidate.ready()
+      const waited = !candidate.ready() && !believed
       // Flink asks again 100 ms after a 503, but only 5 to 11 s after the *asking* of what was answered. One 503 in
       // between, and that time has passed when the answer comes: there is then nearly always a question in flight.
       if (waited && !this.#oldDialect && !this.#heldOnce) {
@@ -352,15 +377,6 @@ export class Gateway {
     this.#held.add(release)
     response.once('close', done)
     release()
-  }
-
-  async #readJob(request: IncomingMessage, response: ServerResponse, name: string): Promise<void> {
-    const known = this.#granted() ? this.#jobs.get(name) : undefined
-    if (known !== undefined) return this.#answer(request, response, 200, known)
-    const token = this.#claimedToken
-    const body = await this.#upstream(request, response, 'GET', name, undefined)
-    if (body !== undefined && token !== undefined && this.#claimedToken === token)
-      this.#jobs.set(name, body as ConfigMap)
   }
 
   // ---- writing ----
@@ -441,7 +457,7 @@ export class Gateway {
     this.#believes = true
     candidate.jvmEvent({ type: 'claimed', identity, leaseMs: claim.record.leaseMs })
     this.#claimedToken = candidate.token
-    this.#forgetJobs()
+    this.#jobs.forget()
     return undefined
   }
 
@@ -465,87 +481,50 @@ export class Gateway {
     since: string,
     name: string,
   ): Promise<void> {
-    const { candidate } = this.#options
+    const { candidate, metrics } = this.#options
+    const data = candidate.cached?.object?.data ?? {}
+    const problem = oversize({ data }, { data: applyPatch(data, decision.patch) })
+    if (problem !== undefined) {
+      metrics.oversize.inc({ kind: 'lock' })
+      return this.#count(request, response, 413, `configmaps "${name}": ${problem}`, name)
+    }
     const outcome = await candidate.writeData(decision.patch, since)
     if (outcome.result === 'not-leading')
       return this.#fence(request, response, 'lock', 'this pod no longer leads', name)
     if (outcome.result === 'stale')
       return this.#count(request, response, 409, `configmaps "${name}" has been modified`, name)
-    if (outcome.result === 'failed')
-      return this.#answerOf(request, response, outcome.status, outcome.body, outcome.message)
+    if (outcome.result === 'failed') {
+      const status = outcome.status >= 400 ? outcome.status : 503
+      const isStatus = typeof outcome.body === 'object' && outcome.body !== null
+      return this.#answer(request, response, status, isStatus ? outcome.body : failure(status, outcome.message))
+    }
     this.#answer(request, response, 200, withRecord(outcome.object, this.#record()))
     // The last of the process's own keys is gone: it is closing, and a standby can have the term now.
     if (decision.stops) candidate.jvmEvent({ type: 'stopped' })
   }
 
   async #deleteLock(request: IncomingMessage, response: ServerResponse, name: string): Promise<void> {
-    const { candidate } = this.#options
-    if (!this.#granted()) return this.#fence(request, response, 'lock', 'this pod does not lead', name)
-    const uid = candidate.cached?.object?.metadata.uid
-    const options = { apiVersion: 'v1', kind: 'DeleteOptions', ...(uid !== undefined && { preconditions: { uid } }) }
-    const body = await this.#upstream(request, response, 'DELETE', name, options)
+    const { candidate, client } = this.#options
+    const path = `${configMapsPath(candidate.target?.namespace ?? '')}/${name}`
+    let answer: Answer
+    let tries = 0
+    do {
+      if (tries > 0) await candidate.nextChange()
+      if (!this.#granted()) return this.#fence(request, response, 'lock', 'this pod does not lead', name)
+      // By version, as every write of a term: one that comes late finds the next term's.
+      const { uid, resourceVersion } = candidate.cached?.object?.metadata ?? {}
+      const options = { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { uid, resourceVersion } }
+      answer = await askUpstream(client, 'DELETE', path, options)
+    } while (answer.status === 409 && ++tries < DELETE_TRIES)
+    this.#answerAs(request, response, answer)
     // The cluster is at its end (`cleanupAllData`): nobody is to stand for it again.
-    if (body !== undefined) candidate.jvmEvent({ type: 'stopped' })
+    if (answer.status < 300) candidate.jvmEvent({ type: 'stopped' })
   }
 
   async #writeJob(request: IncomingMessage, response: ServerResponse, name: string, body: unknown): Promise<void> {
-    if (!this.#granted()) return this.#fence(request, response, 'job', 'this pod does not lead', name)
-    const token = this.#claimedToken
-    const method = request.method as 'POST' | 'PUT' | 'PATCH' | 'DELETE'
-    const known = this.#jobs.get(name)
-    // A replacement without a version would overwrite whatever is there.
-    if (method === 'PUT' && versionIn(body) === '') {
-      if (known === undefined) return this.#count(request, response, 409, `metadata.resourceVersion is missing`, name)
-      ;(body as ConfigMap).metadata.resourceVersion = known.metadata.resourceVersion ?? ''
-    }
     const kept = inNamespace(body, this.#options.candidate.target?.namespace ?? '')
-    const sent = method === 'DELETE' ? { apiVersion: 'v1', kind: 'DeleteOptions' } : kept
-    this.#jobs.delete(name)
-    const answered = await this.#upstream(request, response, method, method === 'POST' ? undefined : name, sent)
-    if (answered !== undefined && method !== 'DELETE' && this.#claimedToken === token && token !== undefined)
-      this.#jobs.set(name, answered as ConfigMap)
-  }
-
-  /** Sends a request on, with our own credential, and passes the answer back; its body when it was a success. */
-  async #upstream(
-    request: IncomingMessage,
-    response: ServerResponse,
-    method: string,
-    name: string | undefined,
-    body: unknown,
-  ): Promise<unknown> {
-    const { client, candidate, log } = this.#options
-    const path = configMapsPath(candidate.target?.namespace ?? '') + (name === undefined ? '' : `/${name}`)
-    const contentType = request.headers['content-type']
-    try {
-      const result = await client.request(method, path, {
-        timeoutMs: UPSTREAM_TIMEOUT_MS,
-        ...(body !== undefined && { body }),
-        ...(contentType !== undefined && method !== 'DELETE' && { contentType }),
-      })
-      if (result.status >= 400) {
-        this.#answerOf(request, response, result.status, result.body, '')
-        return undefined
-      }
-      this.#answer(request, response, result.status, result.body)
-      return result.body
-    } catch (error) {
-      if (!(error instanceof Unreachable)) throw error
-      log.warn({ problem: error.message }, 'request not answered')
-      this.#count(request, response, 503, error.message, name)
-      return undefined
-    }
-  }
-
-  #answerOf(request: IncomingMessage, response: ServerResponse, status: number, body: unknown, message: string): void {
-    const code = status >= 400 ? status : 503
-    const isStatus = typeof body === 'object' && body !== null && 'code' in body
-    this.#answer(
-      request,
-      response,
-      code,
-      isStatus ? body : failure(code, message || `the API server answered ${status}`),
-    )
+    const contentType = request.headers['content-type'] ?? 'application/json'
+    this.#answerAs(request, response, await this.#jobs.write(request.method as JobMethod, name, kept, contentType))
   }
 }
 

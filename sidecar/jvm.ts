@@ -19,6 +19,8 @@ export type JvmState = {
   /** Lease that the JVM states in its own record: silent for longer, and it would have given up itself. */
   leaseMs: number
   lastHeardMs: number
+  /** When it gave leadership up itself. */
+  stoppedAtMs: number
   /** When the last socket closed. */
   closedAtMs: number
   /** When the port is asked (again); Infinity when there is no doubt. */
@@ -52,6 +54,11 @@ const STANDBY_SILENT_MS = 33_000
 /** A JVM that outlived its sidecar asks again within its retry period of 5 s. */
 const EXPECT_MS = 7_000
 /**
+ * A JVM that gives leadership up is closing, and gone within a second or so; one that still asks for the lock after this
+ * long is not: fabric8 also releases when it missed its own renew deadline, and goes on as a candidate.
+ */
+const STOPPED_MS = 10_000
+/**
  * How long to wait before the port is asked again that still answers, with no socket open. A process that ends closes its
  * sockets one after the other, within a millisecond or so; the longer the doubt, the likelier that nothing ends.
  */
@@ -66,6 +73,7 @@ export const initialJvm: JvmState = {
   expected: '',
   leaseMs: FLINK_LEASE_MS,
   lastHeardMs: 0,
+  stoppedAtMs: 0,
   closedAtMs: 0,
   probeAtMs: Number.POSITIVE_INFINITY,
   leading: false,
@@ -113,7 +121,8 @@ const take = (s: JvmState, event: JvmEvent, nowMs: number, actions: JvmAction[])
     case 'claimed':
       return { ...s, identity: event.identity, expected: '', leaseMs: event.leaseMs, lastHeardMs: nowMs }
     case 'stopped':
-      return s.phase === 'stopped' ? s : leave(s, 'stopped', 'jvm-stopped', actions)
+      if (s.phase === 'stopped') return s
+      return { ...leave(s, 'stopped', 'jvm-stopped', actions), stoppedAtMs: nowMs }
     case 'port-refused':
       if (s.sockets > 0) return s
       return s.phase === 'absent' && s.expected === ''
@@ -140,12 +149,16 @@ const take = (s: JvmState, event: JvmEvent, nowMs: number, actions: JvmAction[])
 }
 
 const heard = (s: JvmState, nowMs: number, actions: JvmAction[]): JvmState => {
-  const heardNow = { ...s, lastHeardMs: nowMs }
+  // Once it claimed its term only its renewals count: anybody in the pod may read the lock, the new process of a container
+  // among them that restarted without our noticing.
+  const claimed = s.leading && s.identity !== '' && s.expected === ''
+  const heardNow = claimed ? s : { ...s, lastHeardMs: nowMs }
+  if (s.phase === 'standing') return heardNow
   // A stopping JVM may take the lock back 4 ms after it released it: it does not stand again.
-  if (s.phase === 'stopped' || s.phase === 'standing') return heardNow
+  if (s.phase === 'stopped' && nowMs < s.stoppedAtMs + STOPPED_MS) return heardNow
   if (s.phase === 'doubtful') return { ...heardNow, phase: 'standing', probeAtMs: NEVER }
   actions.push({ type: 'stand' })
-  return { ...heardNow, phase: 'standing' }
+  return { ...heardNow, phase: 'standing', lastHeardMs: nowMs, probeAtMs: NEVER }
 }
 
 /** Silence, and the port to ask. */

@@ -36,10 +36,16 @@ export const parseComponent = (value: string): Component | undefined => {
   return { sessionId: value.slice(0, comma), address: value.slice(comma + 1) }
 }
 
-export const componentsOf = (object: ConfigMap | undefined): LeaderDocument['components'] => {
+export type LeaderKeys = { [key: string]: string }
+
+export const leaderKeysOf = (object: ConfigMap | undefined): LeaderKeys =>
+  Object.fromEntries(Object.entries(object?.data ?? {}).filter(([key]) => key.startsWith(LEADER_KEY_PREFIX)))
+
+/** `former`: keys as the last leader left them. Each term has a session id of its own, so that what is equal is not new. */
+export const componentsOf = (object: ConfigMap | undefined, former: LeaderKeys = {}): LeaderDocument['components'] => {
   const components: LeaderDocument['components'] = { jobs: {} }
-  for (const [key, value] of Object.entries(object?.data ?? {})) {
-    if (!key.startsWith(LEADER_KEY_PREFIX)) continue
+  for (const [key, value] of Object.entries(leaderKeysOf(object))) {
+    if (former[key] === value) continue
     const name = key.slice(LEADER_KEY_PREFIX.length)
     const component = parseComponent(value)
     if (component === undefined) continue

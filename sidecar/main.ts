@@ -11,6 +11,7 @@ import { followOwnPod } from './own-pod.ts'
 import { Peers } from './peers.ts'
 import { PodRole } from './pod-role.ts'
 import { serve } from './server.ts'
+import { dataBytes } from './size-limit.ts'
 import { Status } from './status.ts'
 
 /** How long the release of the lock may hold up the end of the process. */
@@ -38,10 +39,7 @@ export const runSidecar = async (args: readonly string[], version: string): Prom
       token: candidate.token,
       jvmPhase: candidate.jvm.phase,
       watchers: gateway.watchers.size + endpoint.openStreams,
-      lockBytes: Object.entries(candidate.cached?.object?.data ?? {}).reduce(
-        (sum, [k, v]) => sum + k.length + v.length,
-        0,
-      ),
+      lockBytes: dataBytes(candidate.cached?.object),
     }),
   )
   let podPort = 0
@@ -57,7 +55,8 @@ export const runSidecar = async (args: readonly string[], version: string): Prom
     metrics,
   })
   const { namespace, clusterId } = config
-  const gateway = new Gateway({ candidate, client, clock, log, metrics, namespace, clusterId })
+  const { retryMs } = config.timings
+  const gateway = new Gateway({ candidate, client, clock, log, metrics, namespace, clusterId, retryMs })
   const status = new Status(candidate, Date.now(), clock.after)
   const peers = new Peers(candidate)
   const endpoint = new Endpoint({ candidate, status, gateway, peers, client, clock, metrics, timings: config.timings })

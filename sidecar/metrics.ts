@@ -67,6 +67,11 @@ export const makeMetrics = (name: () => string, read: () => Readings, registry =
     fenced: counter('flink_ha_fenced_writes_total', 'Writes of the JVM that were refused for want of a valid term.', [
       'kind',
     ]),
+    oversize: counter(
+      'flink_ha_oversize_writes_total',
+      'Writes of the JVM that would have made a ConfigMap too large.',
+      ['kind'],
+    ),
     gateway: counter('flink_ha_gateway_requests_total', 'Requests of the ConfigMap API by verb and outcome.', [
       'verb',
       'outcome',

@@ -39,6 +39,6 @@ const leaderOf = (candidate: Candidate): LeaderDocument => {
     validForMs: validMs,
     transitions: lock?.record?.transitions ?? 0,
     lastUpdate: candidate.history.lastChange,
-    components: known ? componentsOf(candidate.cached?.object) : { jobs: {} },
+    components: known ? componentsOf(candidate.cached?.object, candidate.cached?.former) : { jobs: {} },
   }
 }

@@ -335,6 +335,35 @@ t.test('data rides on the next write, which is a renewal as well, one at a time 
   t.equal(election.wakeAtMs(play.state), 110 + 2_000, 'and counts as the renewal of its period')
 })
 
+t.test('a leader keeps its token, whatever a third party makes of the annotation', async t => {
+  for (const token of [0, 3, 2 ** 51]) {
+    const play = leader()
+    const { token: own } = play.state
+    const mine = play.state.lock as Lock
+    play.at(500, { type: 'lock-seen', lock: { ...mine, version: '5000', token } })
+    play.at(2_000, { type: 'tick' })
+    t.equal(play.write().token, own)
+    t.equal(play.state.token, own)
+    t.ok(play.leads(2_000))
+  }
+})
+
+t.test('data that is refused again and again does not cost the term', async t => {
+  const play = leader()
+  let handle = 0
+  const offer = (at: number): void => void play.at(at, { type: 'data-write', data: ++handle })
+  for (let at = 100; at < 60_000; at += 10) {
+    if (play.state.data.length === 0) offer(at)
+    play.at(at, { type: 'tick' })
+    const { write } = play.state
+    if (write === undefined) continue
+    if (write.data === undefined) play.done(at + 5, write)
+    else play.at(at + 5, { type: 'write-failed', id: write.id, why: 'refused' })
+    t.ok(play.leads(at + 5))
+  }
+  t.ok(handle > 10, 'it came again and again')
+})
+
 t.test('data is refused without a valid term, also when it was waiting', async t => {
   const play = new Play()
   t.match(play.at(0, { type: 'data-write', data: 1 }), [{ type: 'data-refused', data: 1 }])

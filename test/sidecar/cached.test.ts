@@ -24,3 +24,19 @@ t.test('a deletion and a making are changes; two absences are none', async t => 
   t.equal(cachedAfter(gone, undefined, '3').dataSince, '2')
   t.equal(cachedAfter(gone, object('4'), '4').dataSince, '4')
 })
+
+t.test('leader keys that a term did not write are its predecessor’s', async t => {
+  const key = 'org.apache.flink.k8s.leader.restserver'
+  const led = (version: string, token: string, data: { [key: string]: string }): ConfigMap => ({
+    metadata: { name: 'l', resourceVersion: version, annotations: { 'flink-ha.io/token': token } },
+    data,
+  })
+  const first = cachedAfter(undefined, led('1', '7', { [key]: 's-1,http://a:8081', plan: 'x' }), '1')
+  t.same(first.former, {}, 'what was there first is taken as it is')
+  const taken = cachedAfter(first, led('2', '8', { [key]: 's-1,http://a:8081', plan: 'x' }), '2')
+  t.same(taken.former, { [key]: 's-1,http://a:8081' })
+  const renewed = cachedAfter(taken, led('3', '8', { [key]: 's-2,http://b:8081' }), '3')
+  t.same(renewed.former, taken.former)
+  const both = cachedAfter(renewed, led('4', '9', { [key]: 's-3,http://c:8081' }), '4')
+  t.same(both.former, { [key]: 's-2,http://b:8081' }, 'also when the taker writes them at once')
+})

@@ -86,6 +86,20 @@ t.test('GET /leader tells the leader with its components, on both ports', async 
   }
 })
 
+t.test('a new leader is not told with the addresses of the last one', async t => {
+  const { sidecar, hold } = await stage(t)
+  const restserver = (session: string, host: string) => ({ [`${KEY}restserver`]: `${session},http://${host}:8081` })
+  hold('jm-1_uid', 60_000, restserver('s-1', '10.0.0.1'))
+  await until(leads(sidecar, 'jm-1'))
+  hold('jm-2_uid')
+  await until(leads(sidecar, 'jm-2'))
+  const components = async () => ((await json(`${sidecar.url}/leader`)).body as LeaderDocument).components
+  t.same(await components(), { jobs: {} })
+  hold('jm-2_uid', 60_000, restserver('s-2', '10.0.0.2'))
+  await until(async () => (await components()).restserver?.sessionId === 's-2')
+  t.pass('but with its own as soon as it wrote them')
+})
+
 t.test('nobody leads: 503, the same shape, no name', async t => {
   const { sidecar } = await stage(t)
   const { status, body } = await json(`${sidecar.url}/leader`)

@@ -4,12 +4,12 @@ import { Agent, request as httpRequest } from 'node:http'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import t, { type Test } from 'tap'
 import type { ConfigMap } from '../../shared/lock.ts'
-import { ANNOTATION_LEADER } from '../../shared/names.ts'
+import { ANNOTATION_LEADER, ANNOTATION_TOKEN } from '../../shared/names.ts'
 import { parseRecord } from '../../shared/record.ts'
 import { FlinkClient } from '../world/flink-client.ts'
 import { type KubeObject, resourceOf } from '../world/kube-resources.ts'
 import { KubeServer } from '../world/kube-server.ts'
-import { LOCK, NAMESPACE, TestSidecar, type TestSidecarOptions } from '../world/sidecar.ts'
+import { LOCK, NAMESPACE, TEST_TIMINGS, TestSidecar, type TestSidecarOptions } from '../world/sidecar.ts'
 
 const CONFIG_MAPS = resourceOf('configmaps')
 const PATH = `/api/v1/namespaces/${NAMESPACE}/configmaps`
@@ -188,6 +188,104 @@ t.test('job ConfigMaps are made, read from the cache, compare-and-set and remove
   t.equal((await jvm.ask('GET', `${PATH}/${JOB}`)).status, 404)
 })
 
+const JSON_TYPE = { 'content-type': 'application/json' }
+const job = (fields: object = {}) => ({ metadata: { name: JOB, ...fields } })
+
+t.test('the first read of a job in a term puts the term’s token on it, before it is answered', async t => {
+  const { api, jvm, sidecar } = await stage(t)
+  const old = api.store.create(CONFIG_MAPS, NAMESPACE, { ...job(), data: { counter: '5' } })
+  await jvm.lead()
+  const read = await jvm.ask('GET', `${PATH}/${JOB}`)
+  t.match(read, { status: 200, body: { data: { counter: '5' } } })
+  const { metadata } = api.store.get(CONFIG_MAPS, NAMESPACE, JOB)
+  t.equal(metadata.annotations?.[ANNOTATION_TOKEN], String(sidecar.candidate.token))
+  t.equal(read.body.metadata.resourceVersion, metadata.resourceVersion)
+  const late = (): unknown => api.store.replace(CONFIG_MAPS, NAMESPACE, JOB, { ...old, data: { counter: '6' } })
+  t.throws(late, 'a write that an older term sent before is refused by its version')
+  const written = await jvm.ask('PUT', `${PATH}/${JOB}`, { ...read.body, data: { counter: '6' } }, JSON_TYPE)
+  t.equal(written.status, 200)
+  t.equal(written.body.metadata.annotations?.[ANNOTATION_TOKEN], String(sidecar.candidate.token))
+})
+
+t.test('a write of a job that was not read in this term is refused by its version', async t => {
+  const { api, jvm } = await stage(t)
+  const old = api.store.create(CONFIG_MAPS, NAMESPACE, { ...job(), data: { counter: '5' } })
+  await jvm.lead()
+  t.equal((await jvm.ask('PUT', `${PATH}/${JOB}`, { ...old, data: { counter: '6' } }, JSON_TYPE)).status, 409)
+  t.match(api.store.get(CONFIG_MAPS, NAMESPACE, JOB), { data: { counter: '5' } })
+})
+
+t.test('a job of a newer term is neither told nor written', async t => {
+  const { api, jvm } = await stage(t)
+  const newer = { annotations: { [ANNOTATION_TOKEN]: String(2 ** 51) } }
+  const { metadata } = api.store.create(CONFIG_MAPS, NAMESPACE, { ...job(newer), data: { counter: '5' } })
+  await jvm.lead()
+  const { resourceVersion } = metadata
+  for (const [method, body] of [
+    ['GET', undefined],
+    ['PUT', { ...job({ resourceVersion }), data: { counter: '6' } }],
+    ['DELETE', {}],
+  ] as const)
+    t.match(await jvm.ask(method, `${PATH}/${JOB}`, body, JSON_TYPE), { status: 409, body: { message: /newer term/ } })
+  t.equal(api.store.get(CONFIG_MAPS, NAMESPACE, JOB).metadata.resourceVersion, resourceVersion)
+})
+
+t.test('a deletion names what this term knows, so that it cannot remove what another wrote', async t => {
+  const { api, jvm } = await stage(t)
+  await jvm.lead()
+  await jvm.ask('POST', PATH, job(), JSON_TYPE)
+  const theirs = (): unknown =>
+    api.store.patch(CONFIG_MAPS, NAMESPACE, JOB, 'merge', {
+      metadata: { annotations: { [ANNOTATION_TOKEN]: String(2 ** 51) } },
+    })
+  theirs()
+  t.equal((await jvm.ask('DELETE', `${PATH}/${JOB}`, {}, JSON_TYPE)).status, 409)
+  t.ok(api.store.find(CONFIG_MAPS, NAMESPACE, JOB), 'it is still there')
+})
+
+t.test('a write near the limit of a ConfigMap is refused in words, and smaller ones go on', async t => {
+  const { jvm, sidecar } = await stage(t)
+  const { body: lock } = await jvm.lead()
+  const { body: made } = await jvm.ask('POST', PATH, job(), JSON_TYPE)
+  const large = 'x'.repeat(999_000)
+  const fits = await jvm.ask('PUT', `${PATH}/${JOB}`, { ...made, data: { a: large } }, JSON_TYPE)
+  t.equal(fits.status, 200)
+  const more = { ...fits.body, data: { a: large, b: 'y'.repeat(2_000) } }
+  t.match(await jvm.ask('PUT', `${PATH}/${JOB}`, more, JSON_TYPE), {
+    status: 413,
+    body: { reason: 'RequestEntityTooLarge', message: /1001002 bytes, at most 1000000/ },
+  })
+  const plan = { ...lock, data: { plan: 'x'.repeat(1_000_001) } }
+  t.equal((await jvm.ask('PUT', `${PATH}/${LOCK}`, plan, JSON_TYPE)).status, 413)
+  t.equal((await jvm.ask('PUT', `${PATH}/${JOB}`, { ...fits.body, data: { a: 'x' } }, JSON_TYPE)).status, 200)
+  t.equal((await jvm.ask('PUT', `${PATH}/${LOCK}`, { ...lock, data: { plan: 'x' } }, JSON_TYPE)).status, 200)
+  const text = await sidecar.metrics.registry.metrics()
+  t.match(text, /flink_ha_oversize_writes_total\{kind="job"\} 1/)
+  t.match(text, /flink_ha_oversize_writes_total\{kind="lock"\} 1/)
+})
+
+t.test('a leader whose renewals fail answers its JVM when it is decided, and in time', async t => {
+  const { api, jvm, sidecar } = await stage(t)
+  await jvm.lead()
+  await api.refuse()
+  await until(() => sidecar.candidate.renewalAgeMs() > 1.5 * TEST_TIMINGS.retryMs)
+  t.ok(sidecar.candidate.leading(), 'it still leads')
+  const told = await jvm.ask('GET', `${PATH}/${LOCK}`)
+  t.notOk(sidecar.candidate.leading())
+  t.not(holderIn(told.body), 'jvm-1', 'by then its term is over, and so it is told')
+  await api.accept()
+})
+
+t.test('a leader whose renewals succeed again tells its JVM so', async t => {
+  const { api, jvm, sidecar } = await stage(t)
+  await jvm.lead()
+  await api.refuse()
+  await until(() => sidecar.candidate.renewalAgeMs() > 1.5 * TEST_TIMINGS.retryMs)
+  const told = jvm.ask('GET', `${PATH}/${LOCK}`)
+  await api.accept()
+  t.equal(holderIn((await told).body), 'jvm-1')
+})
+
 t.test('a JVM without a granted term cannot write anything', async t => {
   const { api, jvm } = await stage(t)
   const json = { 'content-type': 'application/json' }
@@ -276,6 +374,49 @@ t.test('a restarted sidecar goes on with its term, and its JVM notices nothing',
     (await jvm.ask('POST', PATH, { metadata: { name: JOB } }, { 'content-type': 'application/json' })).status,
     201,
   )
+})
+
+t.test('a restarted sidecar takes a watch that is taken up again for its JVM’s sign of life', async t => {
+  const { api, jvm, sidecar } = await stage(t)
+  await jvm.lead()
+  await until(() => (sidecar.candidate.cached?.object?.metadata.annotations?.['flink-ha.io/jvm'] ?? '') === 'jvm-1')
+  await sidecar.crash()
+  const next = new TestSidecar({ apiUrl: api.url, name: 'jm-0', jvmPort: jvm.port })
+  await next.start()
+  t.teardown(() => next.crash())
+  const watch = httpRequest(`${next.url}${PATH}?watch=true&fieldSelector=metadata.name%3D${LOCK}&resourceVersion=1`, {
+    headers: { 'user-agent': 'flink' },
+  })
+  watch.on('error', () => {})
+  watch.end()
+  t.teardown(() => watch.destroy())
+  await until(() => next.candidate.leading())
+  t.equal(next.candidate.token, sidecar.candidate.token)
+})
+
+t.test('a restarted sidecar goes on with a term that is held by a Lease, too', async t => {
+  const { api, jvm, sidecar } = await stage(t, { lockKind: 'lease' })
+  await jvm.lead()
+  const { token } = sidecar.candidate
+  const named = (): unknown =>
+    api.store.get(resourceOf('leases'), NAMESPACE, 'c-leader').metadata.annotations?.['flink-ha.io/jvm']
+  await until(() => named() === 'jvm-1')
+  await sidecar.crash()
+  const next = new TestSidecar({ apiUrl: api.url, name: 'jm-0', jvmPort: jvm.port, lockKind: 'lease' })
+  await next.start()
+  t.teardown(() => next.crash())
+  jvm.url = next.url
+  t.equal(holderIn((await jvm.ask('GET', `${PATH}/${LOCK}`)).body), 'jvm-1', 'the very first answer names it')
+  t.equal(next.candidate.token, token)
+})
+
+t.test('beside a Lease, a ConfigMap that somebody deletes is made anew, and the term goes on', async t => {
+  const { api, jvm, sidecar } = await stage(t, { lockKind: 'lease' })
+  await jvm.lead()
+  const { token } = sidecar.candidate
+  api.store.delete(CONFIG_MAPS, NAMESPACE, LOCK)
+  await until(() => api.store.find(CONFIG_MAPS, NAMESPACE, LOCK) !== undefined && sidecar.candidate.ready())
+  t.equal(sidecar.candidate.token, token)
 })
 
 t.test('only the ConfigMaps of the one cluster are served', async t => {

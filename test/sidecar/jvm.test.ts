@@ -98,6 +98,26 @@ t.test('a stopping JVM does not stand again, its successor in the same container
   t.same(play.at(5_000, { type: 'elector-heard' }), [{ type: 'stand' }])
 })
 
+t.test('a JVM that gave leadership up and asks on is not closing: it stands again', async t => {
+  const play = standing()
+  play.at(1_000, { type: 'stopped' })
+  play.at(1_000, { type: 'leading', leading: false })
+  t.same(play.at(10_999, { type: 'elector-heard' }), [])
+  t.same(play.at(11_000, { type: 'elector-heard' }), [{ type: 'stand' }])
+  t.equal(play.state.phase, 'standing')
+})
+
+t.test('once a JVM claimed its term, only its renewals show that it lives', async t => {
+  const play = standing()
+  for (let at = 1_000; at < 15_000; at += 1_000) t.same(play.at(at, { type: 'elector-heard' }), [])
+  t.same(play.at(15_000, { type: 'tick' }), [{ type: 'withdraw', reason: 'jvm-silent' }], 'whoever else reads the lock')
+  const alive = standing()
+  for (let at = 1_000; at < 60_000; at += 5_000) {
+    alive.at(at, { type: 'claimed', identity: 'j', leaseMs: 15_000 })
+    t.same(alive.at(at, { type: 'tick' }), [])
+  }
+})
+
 t.test('a list by a process after a stop is a new process', async t => {
   const play = standing()
   play.at(1_000, { type: 'stopped' })

@@ -82,6 +82,7 @@ export class TestSidecar {
       metrics,
       namespace: known,
       clusterId: this.#learn ? undefined : CLUSTER_ID,
+      retryMs: timings.retryMs,
     })
     this.status = new Status(candidate, 1_000, clock.after)
     const peers = new Peers(candidate)
