@@ -55,6 +55,7 @@ export class Endpoint {
       '/history': (_, response) => answer(response, 200, options.candidate.history.terms),
       '/jobs': (_, response) => this.#jobs(response),
       '/healthz': (_, response) => this.#health(response),
+      '/jvm': (_, response) => this.#jvm(response),
       '/readyz': (_, response) => this.#ready(response),
       '/metrics': (_, response) => this.#metrics(response),
     }
@@ -115,6 +116,16 @@ export class Endpoint {
     const stuck = believes && candidate.silenceMs() > UNWELL_PERIODS * timings.retryMs
     const ok = !overdue && !stuck
     answer(response, ok ? 200 : 503, { ok, renewalAgeMs: Math.round(candidate.renewalAgeMs()) })
+  }
+
+  /**
+   * Of the JVM, for the liveness probe of its container: 503 while it is silent and its term was ended over its head. A JVM
+   * that thaws after a minute, in the belief that it leads, disturbs the next leader's TaskManagers by its overdue
+   * heartbeats (Flink `TaskExecutor.disconnectJobManager` does not ask which leader says so): it has to end before.
+   */
+  #jvm(response: ServerResponse): void {
+    const { phase, deposed } = this.#options.candidate.jvm
+    answer(response, deposed ? 503 : 200, { phase, deposed })
   }
 
   /** Ready: it knows the lock. Not leadership: a standby is ready. */

@@ -19,6 +19,11 @@ export type JvmState = {
   /** Lease that the JVM states in its own record: silent for longer, and it would have given up itself. */
   leaseMs: number
   lastHeardMs: number
+  /**
+   * Whether its term was ended over its head, because it was silent, and it was not heard since: it may be frozen, and when
+   * it thaws it believes to lead until it asks.
+   */
+  deposed: boolean
   /** When it gave leadership up itself. */
   stoppedAtMs: number
   /** When the last socket closed. */
@@ -73,6 +78,7 @@ export const initialJvm: JvmState = {
   expected: '',
   leaseMs: FLINK_LEASE_MS,
   lastHeardMs: 0,
+  deposed: false,
   stoppedAtMs: 0,
   closedAtMs: 0,
   probeAtMs: Number.POSITIVE_INFINITY,
@@ -92,7 +98,7 @@ export const stepJvm = (before: JvmState, event: JvmEvent, nowMs: number): JvmSt
 const leave = (s: JvmState, phase: JvmState['phase'], reason: Reason, actions: JvmAction[]): JvmState => {
   actions.push({ type: 'withdraw', reason })
   const forget = phase === 'absent' ? { identity: '', leaseMs: FLINK_LEASE_MS } : {}
-  return { ...s, ...forget, phase, expected: '', probeAtMs: NEVER }
+  return { ...s, ...forget, phase, expected: '', deposed: phase === 'silent' && s.leading, probeAtMs: NEVER }
 }
 
 const take = (s: JvmState, event: JvmEvent, nowMs: number, actions: JvmAction[]): JvmState => {
@@ -158,7 +164,7 @@ const heard = (s: JvmState, nowMs: number, actions: JvmAction[]): JvmState => {
   if (s.phase === 'stopped' && nowMs < s.stoppedAtMs + STOPPED_MS) return heardNow
   if (s.phase === 'doubtful') return { ...heardNow, phase: 'standing', probeAtMs: NEVER }
   actions.push({ type: 'stand' })
-  return { ...heardNow, phase: 'standing', lastHeardMs: nowMs, probeAtMs: NEVER }
+  return { ...heardNow, phase: 'standing', deposed: false, lastHeardMs: nowMs, probeAtMs: NEVER }
 }
 
 /** Silence, and the port to ask. */

@@ -4,7 +4,7 @@ import type { Namespace } from './cluster.ts'
 import { nowMs, until } from './cluster.ts'
 import { STORAGE } from './manifests.ts'
 
-export type Signal = 'KILL' | 'STOP' | 'CONT'
+export type Signal = 'KILL' | 'TERM' | 'STOP' | 'CONT'
 
 export class Agent {
   #namespace: Namespace

@@ -72,6 +72,27 @@ t.test('a leading JVM that is silent for longer than its lease is withdrawn', as
   t.same(play.at(60_000, { type: 'elector-heard' }), [{ type: 'stand' }], 'and stands again when it is heard')
 })
 
+t.test('a JVM whose term was ended over its head is told apart until it is heard, or gone', async t => {
+  const play = standing()
+  t.notOk(play.state.deposed)
+  play.at(15_000, { type: 'tick' })
+  t.ok(play.state.deposed)
+  play.at(15_001, { type: 'leading', leading: false })
+  t.ok(play.state.deposed)
+  play.at(60_000, { type: 'elector-heard' })
+  t.notOk(play.state.deposed)
+  const standby = standing()
+  standby.at(0, { type: 'leading', leading: false })
+  standby.at(33_000, { type: 'tick' })
+  t.notOk(standby.state.deposed, 'a standby has no term to believe in')
+  const gone = standing()
+  gone.at(15_000, { type: 'tick' })
+  gone.at(16_000, { type: 'socket-closed' })
+  gone.at(16_000, { type: 'socket-closed' })
+  gone.at(16_001, { type: 'port-refused' })
+  t.notOk(gone.state.deposed)
+})
+
 t.test('a standby may be silent for as long as its polls are apart', async t => {
   const play = standing()
   play.at(0, { type: 'leading', leading: false })
