@@ -44,6 +44,13 @@ t.test('each sample has a standby and a cluster id of its own', async t => {
   t.equal(new Set(ids).size, ids.length)
 })
 
+t.test('an application’s address is a dynamic property: Flink 2 hands `--host` to the job', async t => {
+  const job = only(objectsOf('manifests/samples/application.yaml'), 'Job', 'application-jobmanager')
+  const args = job.spec?.template?.spec.containers[0]?.args ?? []
+  t.notOk(args.includes('--host'))
+  t.same(args.slice(-2), ['-D', 'jobmanager.rpc.address=$(POD_IP)'])
+})
+
 t.test('the sample by hand uses the contract’s names and ports', async t => {
   const jobManager = only(byHand, 'Deployment', 'jobmanager').spec?.template
   const sidecar = jobManager?.spec.initContainers?.[0]
