@@ -15,6 +15,9 @@ export const LABEL_ROLE = 'flink-ha.io/role'
 /** Pod annotation set by the webhook: the version that injected. */
 export const ANNOTATION_INJECTED = 'flink-ha.io/injected'
 
+/** Pod annotation of Kubernetes' own: the container that kubectl takes when none is named. */
+export const ANNOTATION_DEFAULT_CONTAINER = 'kubectl.kubernetes.io/default-container'
+
 /** Pod annotations by which a user says how: see `docs/reference.md`. */
 export const ANNOTATION_CLUSTER_ID = 'flink-ha.io/cluster-id'
 export const ANNOTATION_PROFILE = 'flink-ha.io/profile'
@@ -50,6 +53,7 @@ export const SKIP_REASONS = {
   'port-taken': 'a container uses port 4040 or 4041',
   'no-native-sidecars': 'the API server is older than Kubernetes 1.29',
   'taskmanager-off': 'annotation flink-ha.io/taskmanager is "off"',
+  'container-unknown': 'which of its containers runs Flink cannot be told',
   'cluster-id-unknown': 'mode "service" needs a cluster id that is known at admission',
 } as const
 export type SkipReason = keyof typeof SKIP_REASONS

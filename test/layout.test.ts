@@ -36,6 +36,7 @@ const PURE = [
   'webhook/config.ts',
   'webhook/deadline.ts',
   'webhook/decide.ts',
+  'webhook/flink-containers.ts',
   'webhook/inject.ts',
   'webhook/ownership.ts',
   'webhook/patch.ts',

@@ -2,7 +2,8 @@
 // `$(CLUSTER_ID)`, counts as not told: the sidecar learns the id from Flink's first request then.
 import { isClusterId } from '../shared/cluster-id.ts'
 import { ANNOTATION_CLUSTER_ID, LABEL_CLUSTER } from '../shared/names.ts'
-import { annotationOf, flinkContainers, labelOf, memberOf, type PodTemplate, type Role, roleOf } from './pod.ts'
+import { flinkContainers } from './flink-containers.ts'
+import { annotationOf, labelOf, memberOf, type PodTemplate, type Role, roleOf } from './pod.ts'
 
 export type ClusterIdSource = 'annotation' | 'arguments' | 'FLINK_PROPERTIES' | 'labels' | 'cluster label'
 export type KnownClusterId = { id: string; from: ClusterIdSource }

@@ -11,7 +11,7 @@
 //   Flink's        absent                        labelled     inject, unless one of the following
 //
 // then, in this order: windows, host-network, already-injected, an annotation that cannot be used (refuse), taskmanager-off,
-// cluster-id-unknown, master-set, no-native-sidecars, name-taken, port-taken. The first reason wins.
+// container-unknown, cluster-id-unknown, master-set, no-native-sidecars, name-taken, port-taken. The first reason wins.
 // Flink's: the label component is jobmanager or taskmanager. Label or annotation: the label is there so that an object
 // selector can see it; with both, they must agree.
 import {
@@ -25,17 +25,8 @@ import {
   type SkipReason,
   VOLUME_TOKEN,
 } from '../shared/names.ts'
-import {
-  allContainers,
-  annotationOf,
-  type Container,
-  flinkContainers,
-  labelOf,
-  memberOf,
-  type Pod,
-  type Role,
-  roleOf,
-} from './pod.ts'
+import { flinkContainers } from './flink-containers.ts'
+import { allContainers, annotationOf, type Container, labelOf, memberOf, type Pod, type Role, roleOf } from './pod.ts'
 import { type PodSettings, type ReadSettings, readPodSettings } from './pod-settings.ts'
 import { shown } from './shape.ts'
 import { isSidecar, masterFor, ownIndexes } from './sidecar-spec.ts'
@@ -128,7 +119,8 @@ const alreadyInjected: Adjudicator = ({ pod, facts, role, read }) => {
   if (annotationOf(pod, ANNOTATION_INJECTED) !== undefined) {
     const viaService = role === 'taskmanager' && read.settings.taskmanager === 'service'
     const inPlace = viaService || (ownIndexes(pod).length === 1 && ownIndexes(pod)[0] === 0)
-    const own = flinkContainers(pod, role).every(index => masterOf(pod.spec.containers[index]!) !== undefined)
+    const flinks = flinkContainers(pod, role).map(index => masterOf(pod.spec.containers[index]!))
+    const own = flinks.length > 0 && flinks.every(master => master !== undefined)
     return inPlace && own ? skip('already-injected') : undefined
   }
   const byHand = allContainers(pod).find(container => isSidecar(container, facts.imageOfOurs))
@@ -140,6 +132,9 @@ const badAnnotation: Adjudicator = ({ read }) =>
 
 const taskManagerOff: Adjudicator = ({ role, read }) =>
   role === 'taskmanager' && read.settings.taskmanager === 'off' ? skip('taskmanager-off') : undefined
+
+const containerUnknown: Adjudicator = ({ pod, role }) =>
+  flinkContainers(pod, role).length === 0 ? skip('container-unknown', `name it ${shown(role)}`) : undefined
 
 /** Our own value is no obstacle: it may have been written in ahead of us. */
 const masterSet: Adjudicator = ({ pod, role, read }) => {
@@ -194,6 +189,7 @@ const ADJUDICATORS: readonly Adjudicator[] = [
   alreadyInjected,
   badAnnotation,
   taskManagerOff,
+  containerUnknown,
   clusterIdUnknown,
   masterSet,
   ...[noNativeSidecars, nameTaken, portTaken].map(needsContainer),

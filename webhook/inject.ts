@@ -11,8 +11,9 @@ import {
   VOLUME_TOKEN,
 } from '../shared/names.ts'
 import type { Injection } from './decide.ts'
+import { flinkContainers } from './flink-containers.ts'
 import { add, addFirst, addLast, addMember, type Operation, remove, type Step } from './patch.ts'
-import { allContainers, annotationOf, flinkContainers, labelOf, type Pod } from './pod.ts'
+import { allContainers, annotationOf, labelOf, type Pod } from './pod.ts'
 import { masterFor, ownIndexes, sidecarContainer, tokenVolume } from './sidecar-spec.ts'
 import { withoutOurs } from './uninject.ts'
 

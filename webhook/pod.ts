@@ -70,17 +70,6 @@ export const roleOf = (pod: PodTemplate): Role | undefined => {
   return component === 'jobmanager' || component === 'taskmanager' ? component : undefined
 }
 
-/** The native mode and the operator call Flink's container so (Flink `Constants.MAIN_CONTAINER_NAME`). */
-const MAIN_CONTAINER = 'flink-main-container'
-
-/** Indexes of the ordinary containers that run Flink: by name, or the first one if none has such a name. */
-export const flinkContainers = (pod: PodTemplate, role: Role): number[] => {
-  const named = pod.spec.containers.flatMap(({ name }, index) =>
-    name === role || name === MAIN_CONTAINER || name.startsWith(`${role}-`) ? [index] : [],
-  )
-  return named.length > 0 ? named : pod.spec.containers.length > 0 ? [0] : []
-}
-
 /** All containers that share the pod's network, init containers first. */
 export const allContainers = (pod: PodTemplate): Container[] => [
   ...(pod.spec.initContainers ?? []),

@@ -1,14 +1,7 @@
 // Takes out of a pod exactly what injection puts in: for the command line, and to prove that injection changed nothing else.
-import {
-  ANNOTATION_INJECTED,
-  ENV_KUBERNETES_MASTER,
-  HA_SERVICE_SUFFIX,
-  LABEL_CLUSTER,
-  PORT_LOCAL,
-  PORT_POD,
-  VOLUME_TOKEN,
-} from '../shared/names.ts'
+import { ANNOTATION_INJECTED, ENV_KUBERNETES_MASTER, LABEL_CLUSTER, VOLUME_TOKEN } from '../shared/names.ts'
 import { clusterIdOf } from './cluster-id.ts'
+import { isOurMaster } from './flink-containers.ts'
 import { annotationOf, type Container, type Pod } from './pod.ts'
 import { ownIndexes } from './sidecar-spec.ts'
 
@@ -55,15 +48,9 @@ export const withoutOurs = (
   }
 }
 
-const OUR_MASTER = new RegExp(
-  `^http://(127\\.0\\.0\\.1:${PORT_LOCAL}|[-a-z0-9]+${HA_SERVICE_SUFFIX}(\\.[-a-z0-9]+\\.svc)?:${PORT_POD})$`,
-)
-
 const withoutMaster = (container: Container): Container =>
   filled(container, {
-    env: container.env?.filter(
-      ({ name, value }) => name !== ENV_KUBERNETES_MASTER || value === undefined || !OUR_MASTER.test(value),
-    ),
+    env: container.env?.filter(({ name, value }) => name !== ENV_KUBERNETES_MASTER || !isOurMaster(value)),
   })
 
 const without = (map: { [name: string]: string } | null | undefined, name: string) => {

@@ -1,7 +1,13 @@
 // Label a namespace: the installation as a stranger makes it, and the manifests that Flink's documentation prints.
 import { readFile } from 'node:fs/promises'
 import t, { type Test } from 'tap'
-import { ANNOTATION_INJECTED, CONTAINER_SIDECAR, LOCK_SUFFIX, PORT_POD } from '../../shared/names.ts'
+import {
+  ANNOTATION_INJECTED,
+  CONTAINER_SIDECAR,
+  ENV_KUBERNETES_MASTER,
+  LOCK_SUFFIX,
+  PORT_POD,
+} from '../../shared/names.ts'
 import { PROFILES } from '../../shared/timings.ts'
 import { makeTestPair } from '../world/key-pair.ts'
 import { kubectl, Namespace, nowMs, sleep, until } from './cluster.ts'
@@ -175,13 +181,13 @@ const checkRestricted = async (t: Test): Promise<void> => {
 }
 
 /** A pod that no node takes: injected like any other, and nothing runs. */
-const idlePod = (name: string, component?: string) => ({
+const idlePod = (name: string, component?: string, container = component ?? 'other') => ({
   apiVersion: 'v1',
   kind: 'Pod',
   metadata: { name, labels: { app: 'flink', ...(component !== undefined && { component }) } },
   spec: {
     nodeSelector: { 'flink-ha.io/nowhere': 'true' },
-    containers: [{ name: component ?? 'other', image: 'docker.io/library/flink:2.3.0', args: ['jobmanager'] }],
+    containers: [{ name: container, image: 'docker.io/library/flink:2.3.0', args: [component ?? 'jobmanager'] }],
   },
 })
 
@@ -208,6 +214,8 @@ const checkWebhookGone = async (t: Test): Promise<void> => {
   await asking.apply([idlePod('jm', 'jobmanager')])
   t.pass('a JobManager comes when the webhook is back')
 }
+
+const isMaster = ({ name }: { name: string }): boolean => name === ENV_KUBERNETES_MASTER
 
 /** Its name comes before ours: it is called first, then we, then it again because we changed the pod, and so on. */
 const checkSecondWebhook = async (t: Test): Promise<void> => {
@@ -268,11 +276,16 @@ const checkSecondWebhook = async (t: Test): Promise<void> => {
   )
   await sleep(2_000)
   for (const component of ['jobmanager', 'taskmanager']) {
-    await namespace.apply([idlePod(component, component)])
+    await namespace.apply([idlePod(component, component, 'main')])
     const [pod] = (await namespace.pods(`component=${component}`)).map(({ raw }) => raw.spec)
     const inits = pod?.initContainers?.map(one => one.name) ?? []
     t.same(inits, [CONTAINER_SIDECAR, 'other-init'], `${component}: one sidecar, first, once`)
-    t.same(pod?.containers.map(one => one.name).sort(), [component, 'other'].sort(), 'and everything of the other’s')
+    const containers = pod?.containers.map(({ name, env = [] }) => [name, env.some(isMaster)])
+    const wanted = [
+      ['other', false],
+      ['main', true],
+    ]
+    t.same(containers, wanted, 'and everything of the other’s; Flink has the variable, the other has not')
   }
 }
 

@@ -88,6 +88,14 @@ t.test('each obstacle has its reason', async t => {
     ['port-taken', jobManager(main({ ports: [{ containerPort: 4041, protocol: 'TCP' }] }))],
     ['port-taken', jobManager({ initContainers: [{ name: 'mesh', ports: [{ containerPort: 4041 }] }] })],
     ['no-native-sidecars', jobManager(), { ...labelled, nativeSidecars: false }],
+    ['container-unknown', jobManager({ containers: [{ name: 'mesh' }, { name: 'main' }] })],
+    [
+      'container-unknown',
+      jobManager(
+        { initContainers: [sidecar], containers: [{ name: 'mesh' }, { name: 'main' }] },
+        { 'flink-ha.io/injected': '1' },
+      ),
+    ],
     ['taskmanager-off', podOf('taskmanager', {}, {}, { 'flink-ha.io/taskmanager': 'off' })],
     ['cluster-id-unknown', podOf('taskmanager', {}, {}, { 'flink-ha.io/taskmanager': 'service' })],
   ]
@@ -114,7 +122,7 @@ t.test('what only looks like an obstacle is none', async t => {
       containers: [{ name: 'jobmanager' }, { name: 'status', image: 'registry:5000/flink-ha:1', args: ['status'] }],
     }),
     jobManager({}, { 'flink-ha.io/injected': '0.1.0' }),
-    jobManager({ initContainers: null, volumes: null, containers: [] }),
+    jobManager({ initContainers: null, volumes: null }),
     { metadata: { labels: { component: 'jobmanager' }, annotations: null }, spec: { containers: [{ name: 'x' }] } },
   ])
     t.equal(told(pod, labelled), 'jobmanager', JSON.stringify(pod))

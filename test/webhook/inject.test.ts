@@ -84,6 +84,33 @@ t.test('pushed back by another webhook, the sidecar goes to the front again, as 
   t.same(again.spec.containers, pushed.spec.containers)
 })
 
+t.test('another webhook’s container gets nothing of ours, whenever and wherever it was added', async t => {
+  const has = ({ env }: Container): boolean => (env ?? []).some(({ name }) => name === 'KUBERNETES_MASTER')
+  const foreign = fc.constantFrom<Container>({ name: 'mesh' }, { name: 'jobmanager-logs', args: ['jobmanager'] })
+  let pushed = 0
+  fc.assert(
+    fc.property(anyPod, foreign, fc.boolean(), (pod, other, isFirst) => {
+      const decision = decide(pod, facts)
+      if (decision.inject === false || decision.inject === 'refuse') return
+      const once = inject(pod)
+      const containers = isFirst ? [other, ...once.spec.containers] : [...once.spec.containers, other]
+      const initContainers = [{ name: 'mesh-init' }, ...(once.spec.initContainers ?? [])]
+      const changed: Pod = { ...once, spec: { ...once.spec, containers, initContainers } }
+      const again = decide(changed, facts)
+      const result =
+        again.inject === false || again.inject === 'refuse' ? changed : injectedPod(changed, again, context)
+      if (JSON.stringify(result.spec.containers) !== JSON.stringify(containers)) throw new Error('containers changed')
+      if (!once.spec.containers.some(has)) throw new Error('nobody has the variable')
+      pushed++
+    }),
+    { numRuns: 500 },
+  )
+  t.ok(pushed > 100, `${pushed} of 500 were injected`)
+  const early = jobManager()
+  early.spec.containers = [{ name: 'mesh' }, { ...early.spec.containers[0]!, name: 'main' }]
+  t.same(inject(early).spec.containers.map(has), [false, true], 'nor when it was there before us')
+})
+
 t.test('one that another webhook doubled is one again', async t => {
   const pod = inject(jobManager())
   const sidecar = pod.spec.initContainers![0]!
