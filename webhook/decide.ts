@@ -46,7 +46,7 @@ export const isReservedNamespace = (name: string, own: string): boolean =>
 
 export type Injection = { inject: Role; settings: PodSettings; warnings: string[] }
 export type Skip = { inject: false; reason: SkipReason; message: string }
-/** It asked for us, but wrongly: the message names the annotation, its value, and what would be right. */
+/** It asked for us, but wrongly: the message names the annotation, its value, and what would be right. Decision 0011. */
 export type Refusal = { inject: 'refuse'; reason: 'bad-annotation'; message: string }
 export type Decision = Injection | Skip | Refusal
 

@@ -1,5 +1,5 @@
 // What decisions rest on beside the pod: the API server's version, and the image that is to be injected. Kept up to date,
-// for an API server can be upgraded, or rolled back, under us.
+// for an API server can be upgraded, or rolled back, under us. Kubelets are not looked at: decision 0010.
 //
 // Whether a namespace asks is not looked up: by which of its entries the API server calls us says it (`server.ts`). Its view
 // of the label is the one that counts; a copy of ours could only be older, and would let a pod through without its sidecar.
