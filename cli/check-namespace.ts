@@ -1,4 +1,6 @@
 // Whether the pods of one namespace get what its label asks for: tried out, not only read.
+
+import type { KubeObject } from '../shared/list-watch.ts'
 import {
   ANNOTATION_INJECTED,
   ANNOTATION_LOCK,
@@ -9,9 +11,11 @@ import {
   LABEL_INJECTION,
   PORT_POD,
 } from '../shared/names.ts'
+import { collectionOf } from '../webhook/change.ts'
 import { serviceName } from '../webhook/cluster-objects.ts'
 import { decide, isReservedNamespace } from '../webhook/decide.ts'
 import { isPod } from '../webhook/pod-shape.ts'
+import { getsSidecar, type WorkloadKind, workloadOf } from '../webhook/workload.ts'
 import {
   annotationOf,
   at,
@@ -39,19 +43,23 @@ export type NamespaceState = {
   namespace: Read
   /** JobManagers' and TaskManagers' pods that are not at their end. */
   pods: ReadList
-  /** Pod templates of JobManagers. */
+  /** Pod templates of the JobManagers that get the sidecar. */
   templates: Json[]
 }
 
+const WORKLOADS: readonly WorkloadKind[] = ['Deployment', 'StatefulSet', 'Job']
 const LOGS = `kubectl -n ${INSTALL.namespace} logs deployment/${INSTALL.service}`
 
 export const readNamespace = async (cluster: Cluster, name: string): Promise<NamespaceState> => {
-  const lists = await Promise.all(
-    ['apps/v1/*/deployments', 'apps/v1/*/statefulsets', 'batch/v1/*/jobs'].map(path =>
-      readList(cluster, `/apis/${path.replace('*', `namespaces/${name}`)}`),
-    ),
+  const namespace = await read(cluster, `/api/v1/namespaces/${name}`)
+  // Whoever may not read the namespace can have named it.
+  const asks = !namespace.ok || labelOf(namespace.object, LABEL_INJECTION) === 'enabled'
+  const workloads = await Promise.all(
+    WORKLOADS.map(async kind => {
+      const list = await readList(cluster, collectionOf(kind, name))
+      return list.ok ? list.items.filter(item => getsSidecar(workloadOf(kind, item as KubeObject), asks)) : []
+    }),
   )
-  const workloads = lists.flatMap(list => (list.ok ? list.items : []))
   const pods = await readList(
     cluster,
     `/api/v1/namespaces/${name}/pods`,
@@ -60,11 +68,9 @@ export const readNamespace = async (cluster: Cluster, name: string): Promise<Nam
   const isLive = (pod: Json): boolean => !['Succeeded', 'Failed'].includes(textOf(at(pod, 'status')['phase']))
   return {
     name,
-    namespace: await read(cluster, `/api/v1/namespaces/${name}`),
+    namespace,
     pods: pods.ok ? { ok: true, items: pods.items.filter(isLive) } : pods,
-    templates: workloads
-      .map(workload => at(workload, 'spec', 'template'))
-      .filter(template => labelOf(template, LABEL_COMPONENT) === 'jobmanager'),
+    templates: workloads.flat().map(workload => at(workload, 'spec', 'template')),
   }
 }
 
@@ -120,9 +126,8 @@ export const checkDryRun = async (cluster: Cluster, { name }: NamespaceState): P
 
 /** As the sidecars will need them: the rights are those of the pod's service account. */
 export const checkAccounts = async (cluster: Cluster, state: NamespaceState): Promise<Verdict> => {
-  const jobManagers = (state.pods.ok ? state.pods.items : []).filter(isJobManager)
-  const owners = [...state.templates, ...jobManagers]
-  if (owners.length === 0) return skip('there are no JobManagers yet')
+  const owners = [...state.templates, ...candidatesOf(state)]
+  if (owners.length === 0) return skip('there are no JobManagers that get the sidecar yet')
   const accounts = new Map<string, boolean>()
   for (const owner of owners) {
     const name = textOf(at(owner, 'spec')['serviceAccountName']) || 'default'
@@ -167,9 +172,9 @@ export const checkSidecars = ({ pods }: NamespaceState, version: string): Verdic
 }
 
 /** By which TaskManagers' relays find the JobManagers' sidecars. */
-export const checkServices = async (cluster: Cluster, { name, pods }: NamespaceState): Promise<Verdict> => {
-  const jobManagers = (pods.ok ? pods.items : []).filter(isJobManager)
-  const ids = [...new Set(jobManagers.map(pod => labelOf(pod, LABEL_CLUSTER)))].filter(id => id !== '')
+export const checkServices = async (cluster: Cluster, state: NamespaceState): Promise<Verdict> => {
+  const { name } = state
+  const ids = [...new Set(candidatesOf(state).map(pod => labelOf(pod, LABEL_CLUSTER)))].filter(id => id !== '')
   if (ids.length === 0) return skip('no cluster id is known yet')
   const problems: string[] = []
   for (const id of ids) {
@@ -185,4 +190,8 @@ export const checkServices = async (cluster: Cluster, { name, pods }: NamespaceS
     : fail(problems.join('; '), made)
 }
 
-const isJobManager = (pod: Json): boolean => labelOf(pod, LABEL_COMPONENT) === 'jobmanager'
+/** The JobManagers' pods that have the sidecar: to others the reconciler grants nothing. */
+const candidatesOf = ({ pods }: NamespaceState): Json[] =>
+  (pods.ok ? pods.items : []).filter(
+    pod => labelOf(pod, LABEL_COMPONENT) === 'jobmanager' && annotationOf(pod, ANNOTATION_INJECTED) !== '',
+  )

@@ -36,6 +36,7 @@ import {
 } from './ownership.ts'
 import { memberOf, type OwnerReference } from './pod.ts'
 import {
+  getsSidecar,
   type InjectedPod,
   isInjected,
   type Meta,
@@ -91,7 +92,7 @@ export const findOwnedHaConfigMaps = (namespace: string, configMaps: readonly Me
 /** Those whose pods get the sidecar. */
 const jobManagersOf = (observed: Observed): JobManagers[] =>
   observed.workloads
-    .filter(({ role, asks }) => role === 'jobmanager' && (observed.asks || asks))
+    .filter(workload => getsSidecar(workload, observed.asks))
     .map(workload => ({ workload, ids: idsOf(workload, observed) }))
 
 const isOwnedBy = ({ ownerReferences = [] }: Meta, { metadata }: Workload): boolean =>

@@ -89,6 +89,10 @@ export const workloadOf = (kind: WorkloadKind, object: KubeObject): Workload => 
   }
 }
 
+/** Whether its pods are JobManagers that get the sidecar, and so need what the reconciler keeps for them. */
+export const getsSidecar = ({ role, asks }: Workload, namespaceAsks: boolean): boolean =>
+  role === 'jobmanager' && (namespaceAsks || asks)
+
 /** Undefined when the pod has no sidecar, or has come to its end. */
 export const injectedPodOf = (object: KubeObject): InjectedPod => {
   const phase = mapOf((object as Json)['status'])['phase']

@@ -217,6 +217,35 @@ t.test('each fault is found by its check', async t => {
     }
 })
 
+t.test('JobManagers that opted out need neither rights nor a Service', async t => {
+  const cluster = await healthy()
+  const out = { 'flink-ha.io/inject': 'false' }
+  cluster.create('deployments', 'flink', jobManagers('own', 'own-sa', out))
+  cluster.create('pods', 'flink', {
+    ...jobManagerPod('x'),
+    metadata: {
+      name: 'own-1',
+      labels: { component: 'jobmanager', 'flink-ha.io/cluster': 'own' },
+      annotations: out,
+    },
+  })
+  cluster.mayAccess = ({ user }) => user !== 'system:serviceaccount:flink:own-sa'
+  const { code, of } = await findings(cluster)
+  t.match([of('candidate-rights'), of('ha-service')], [{ message: 'service account flink-sa' }, { result: 'ok' }])
+  t.equal(code, 0)
+})
+
+t.test('in a namespace without the label only JobManagers that ask by themselves count', async t => {
+  const cluster = await healthy()
+  cluster.create('namespaces', '', { metadata: { name: 'other' } })
+  cluster.create('deployments', 'other', jobManagers('jm', 'plain'))
+  const asked = await findings(cluster, { namespace: 'other' })
+  t.match(asked.of('candidate-rights'), { result: 'skip' })
+  cluster.create('deployments', 'other', jobManagers('asks', 'asking', { 'flink-ha.io/inject': 'true' }))
+  const again = await findings(cluster, { namespace: 'other' })
+  t.match(again.of('candidate-rights'), { result: 'ok', message: 'service account asking' })
+})
+
 const access = (cluster: CheckedCluster, mayAccess: CheckedCluster['mayAccess']): void => {
   cluster.mayAccess = mayAccess
 }
