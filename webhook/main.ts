@@ -28,10 +28,13 @@ export const runWebhook = async (args: readonly string[], version: string): Prom
   const clock = systemClock
   const log = makeLog(config.logLevel, { pod: config.podName })
   const client = clientOf(config, version)
+  // A time-out ends all that is under way on the same client: no owner's look-up and no Event may end a renewal.
+  const ofLease = clientOf(config, version)
+  const ofOwners = clientOf(config, version)
   const { namespace, podName } = config
 
   const leadership = new Leadership({
-    client,
+    client: ofLease,
     clock,
     log,
     namespace,
@@ -49,7 +52,7 @@ export const runWebhook = async (args: readonly string[], version: string): Prom
   const metrics = makeWebhookMetrics(() => ({ leading: leading(), certificateSeconds: secondsLeft(tls, wallMs()) }))
   const facts = new ClusterFacts({ client, clock, log, namespace, podName, image: config.image })
   const replicaSets = replicaSetInformer(client, log)
-  const owners = new Owners({ client, clock, cache: replicaSets })
+  const owners = new Owners({ client: ofOwners, clock, cache: replicaSets })
   const events = new Events({ client, clock, log, instance: podName })
   const reconciler = new Reconciler({ client, clock, log, leading, namespace, events })
   const admission = new AdmissionServer({
@@ -81,7 +84,7 @@ export const runWebhook = async (args: readonly string[], version: string): Prom
     facts.stop()
     replicaSets.stop()
     status.close()
-    client.close()
+    for (const one of [client, ofLease, ofOwners]) one.close()
   })
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)

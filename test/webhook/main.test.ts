@@ -115,6 +115,31 @@ t.test('labelled, a namespace’s JobManagers come with sidecar and owner; a sig
   t.equal(refused.status, 500, 'and then the API server refuses, as failurePolicy says')
 })
 
+t.test('an owner that is not told in time costs the pod a reference, and the active replica nothing', async t => {
+  const { server, webhook, probe } = await world(t)
+  await webhook.said('leading')
+  // Longer than an owner is waited for, and shorter than a renewal may take.
+  server.delay(1_700)
+  const pod = jobManagerPod()
+  for (let i = 0; i < 3; i++) {
+    const owner = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: `rs-${i}`, uid: `rs-${i}`, controller: true }
+    const given = { ...pod, metadata: { ...pod.metadata, ownerReferences: [owner] } }
+    const created = await probe.request('POST', `/api/v1/namespaces/${NAMESPACE}/pods`, given)
+    t.equal(created.status, 201)
+    t.match((created.body as unknown as Pod).metadata.ownerReferences, [{ name: `rs-${i}` }])
+  }
+  server.delay(0)
+  const renewals = server.requests.filter(({ method, path }) => method === 'PATCH' && path.includes('/leases/'))
+  t.ok(renewals.length >= 3, `${renewals.length} renewals`)
+  t.same(
+    webhook.lines.filter(
+      ({ msg, message }) => msg === 'the Lease cannot be written' && !/no answer/.test(`${message}`),
+    ),
+    [],
+    'no renewal ended for another reason than its own',
+  )
+})
+
 t.test('bad settings end it at once, with exit code 2 and every problem', async t => {
   const webhook = new WebhookProcess(['--port', 'x', '--tls', 'y'])
   await t.rejects(webhook.said('serving'), { message: /ended with 2/ })
