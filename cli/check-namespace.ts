@@ -14,8 +14,10 @@ import {
 import { collectionOf } from '../webhook/change.ts'
 import { serviceName } from '../webhook/cluster-objects.ts'
 import { decide, isReservedNamespace } from '../webhook/decide.ts'
+import { isHaConfigMap } from '../webhook/ownership.ts'
 import { isPod } from '../webhook/pod-shape.ts'
-import { getsSidecar, type WorkloadKind, workloadOf } from '../webhook/workload.ts'
+import { findOwnedHaConfigMaps } from '../webhook/reconcile.ts'
+import { getsSidecar, metaOf, type WorkloadKind, workloadOf } from '../webhook/workload.ts'
 import {
   annotationOf,
   at,
@@ -188,6 +190,21 @@ export const checkServices = async (cluster: Cluster, state: NamespaceState): Pr
   return problems.length === 0
     ? ok(ids.map(id => `Service ${serviceName(id)}`).join(', '))
     : fail(problems.join('; '), made)
+}
+
+/** Whoever gave one an owner gave it an end as well. */
+export const checkHaData = async (cluster: Cluster, { name }: NamespaceState): Promise<Verdict> => {
+  const found = await readList(cluster, collectionOf('ConfigMap', name))
+  if (!found.ok) return skip(`the ConfigMaps are not shown to you: ${found.why}`)
+  const data = found.items.map(item => metaOf(item as KubeObject)).filter(isHaConfigMap)
+  if (data.length === 0) return skip('there is no high-availability data yet')
+  const owned = findOwnedHaConfigMaps(name, data)
+  if (owned.length === 0) return ok(`${data.length} ConfigMaps of Flink's, none with an owner that it would go with`)
+  const names = owned.map(({ regarding }) => regarding.name)
+  return fail(
+    `these go with their owner, and the jobs with them: ConfigMap ${some(names)}`,
+    `kubectl -n ${name} patch configmap NAME --type=json -p '[{"op":"remove","path":"/metadata/ownerReferences"}]'`,
+  )
 }
 
 /** The JobManagers' pods that have the sidecar: to others the reconciler grants nothing. */

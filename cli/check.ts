@@ -17,6 +17,7 @@ import {
 import {
   checkAccounts,
   checkDryRun,
+  checkHaData,
   checkLabel,
   checkPods,
   checkServices,
@@ -146,6 +147,7 @@ const namespaceLooks = async (cluster: Cluster, given: string | undefined, versi
         { id: 'pods', title: 'Pods', namespace, look: () => checkPods(state) },
         { id: 'sidecar-version', title: 'Sidecars', namespace, look: () => checkSidecars(state, version) },
         { id: 'ha-service', title: 'Service', namespace, look: () => checkServices(cluster, state) },
+        { id: 'ha-data', title: 'HA data', namespace, look: () => checkHaData(cluster, state) },
       ]
     }),
   )

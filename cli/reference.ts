@@ -149,7 +149,11 @@ const metrics = (registry: Registry): string =>
   )
 
 const webhookMetrics = (): Registry =>
-  makeWebhookMetrics(() => ({ leading: false, certificateSeconds: undefined })).registry
+  makeWebhookMetrics(() => ({
+    leading: false,
+    certificateSeconds: undefined,
+    findings: { NameTaken: 0, HaConfigMapOwned: 0 },
+  })).registry
 
 const nothing = { validitySeconds: 0, token: 0, watchers: 0 }
 const sidecarMetrics = (): Registry => {

@@ -58,6 +58,22 @@ export const SKIP_REASONS = {
 } as const
 export type SkipReason = keyof typeof SKIP_REASONS
 
+/** Reasons of the Events that the webhook writes, and what they are about. */
+export const EVENT_REASONS = {
+  NotInjected: 'a pod that asked for it is left without sidecar; on what creates the pod',
+  ServiceMade: 'the Service by which TaskManagers find the sidecars was made',
+  ServiceCorrected: 'that Service was not as it should be, or has another owner by now',
+  ServiceRemoved: 'that Service was removed',
+  RightsGranted: 'a service account of JobManagers was given what a sidecar may do',
+  RightsRemoved: 'that was taken back',
+  OwnerSet: 'an object of Flink’s goes from now on when its JobManagers do',
+  OwnerTakenBack: 'that was taken back',
+  ReconcileFailed: 'one of these could not be done; it is tried again',
+  NameTaken: 'somebody else’s Service has the name of ours: rename it',
+  HaConfigMapOwned: 'somebody gave an HA ConfigMap an owner, and with it an end: remove it',
+} as const
+export type EventReason = keyof typeof EVENT_REASONS
+
 /** Names of the installation; manifests/ has the same. */
 export const INSTALL = {
   namespace: 'flink-ha',

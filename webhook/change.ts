@@ -1,18 +1,13 @@
 // What the reconciler may do to one object, how it says so, and when it may try again.
+import type { EventReason } from '../shared/names.ts'
 import type { Regarding } from './events.ts'
 import type { Meta, Workload } from './workload.ts'
 
-/** Why something was done: also the reason of the Event. */
-export type ChangeReason =
-  | 'ServiceMade'
-  | 'ServiceCorrected'
-  | 'ServiceRemoved'
-  | 'RightsGranted'
-  | 'RightsRemoved'
-  | 'OwnerSet'
-  | 'OwnerTakenBack'
 /** What somebody else has to put right. */
-export type FindingReason = 'NameTaken' | 'HaConfigMapOwned'
+export const FINDING_REASONS = ['NameTaken', 'HaConfigMapOwned'] as const satisfies readonly EventReason[]
+export type FindingReason = (typeof FINDING_REASONS)[number]
+/** Why something was done: also the reason of the Event. */
+export type ChangeReason = Exclude<EventReason, FindingReason | 'NotInjected' | 'ReconcileFailed'>
 
 /** One write: a `create` of `body`, a merge patch that names the version, or a `delete` under preconditions. */
 export type Change = {

@@ -11,6 +11,7 @@ import type { Clock } from '../shared/clock.ts'
 import type { KubeClient } from '../shared/kube-client.ts'
 import { messageOf } from '../shared/list-watch.ts'
 import type { Log } from '../shared/log.ts'
+import type { EventReason } from '../shared/names.ts'
 
 export type Regarding = {
   apiVersion: string
@@ -23,8 +24,7 @@ export type Regarding = {
 export type EventInput = {
   regarding: Regarding
   type: 'Normal' | 'Warning'
-  /** In CamelCase, one of few. */
-  reason: string
+  reason: EventReason
   /** What was done or tried, in CamelCase. */
   action: string
   /** In words. */

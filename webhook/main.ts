@@ -49,12 +49,16 @@ export const runWebhook = async (args: readonly string[], version: string): Prom
     { ...config.tls, namespace, serviceName, webhookConfiguration },
     { client, clock, log, wallMs, leading },
   )
-  const metrics = makeWebhookMetrics(() => ({ leading: leading(), certificateSeconds: secondsLeft(tls, wallMs()) }))
   const facts = new ClusterFacts({ client, clock, log, namespace, podName, image: config.image })
   const replicaSets = replicaSetInformer(client, log)
   const owners = new Owners({ client: ofOwners, clock, cache: replicaSets })
   const events = new Events({ client, clock, log, instance: podName })
   const reconciler = new Reconciler({ client, clock, log, leading, namespace, events })
+  const metrics = makeWebhookMetrics(() => ({
+    leading: leading(),
+    certificateSeconds: secondsLeft(tls, wallMs()),
+    findings: reconciler.findings(),
+  }))
   const admission = new AdmissionServer({
     factsOf: (name, namespaceAsks) => facts.of(name, namespaceAsks),
     deploymentOf: (name, pod, limitMs) => owners.deploymentOf(name, pod, limitMs),

@@ -1,6 +1,7 @@
 // The webhook's metrics, on a registry of its own. Labels are bounded: no pod, namespace or annotation is among them.
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Outcome } from './admit.ts'
+import type { FindingReason } from './change.ts'
 
 export type WebhookMetrics = ReturnType<typeof makeWebhookMetrics>
 
@@ -9,6 +10,8 @@ export type WebhookReadings = {
   leading: boolean
   /** Seconds until the served certificate ends; undefined: none is served. */
   certificateSeconds: number | undefined
+  /** By reason; all 0 where nothing is reconciled. */
+  findings: { [reason in FindingReason]: number }
 }
 
 export const makeWebhookMetrics = (read: () => WebhookReadings, registry = new Registry()) => {
@@ -27,6 +30,15 @@ export const makeWebhookMetrics = (read: () => WebhookReadings, registry = new R
     registers,
     collect() {
       this.set(read().leading ? 1 : 0)
+    },
+  })
+  new Gauge({
+    name: 'flink_ha_findings',
+    help: 'What somebody has to put right, as the active replica saw it last, by the reason of its Event.',
+    labelNames: ['reason'],
+    registers,
+    collect() {
+      for (const [reason, count] of Object.entries(read().findings)) this.set({ reason }, count)
     },
   })
   const seconds = new Histogram({

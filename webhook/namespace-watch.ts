@@ -34,13 +34,13 @@ type Failed = Exclude<WriteOutcome, { result: 'done' }>
 
 export const JOB_MANAGERS = selecting(`${LABEL_COMPONENT}=jobmanager`)
 /**
- * Flink's native mode puts this label on what it makes, and on the HA ConfigMaps in every mode. The latter change with each
- * renewal of a leader: they are not followed but listed now and then. What else has the label has an owner from Flink.
+ * Flink's native mode puts the first label on what it makes, and on the HA ConfigMaps in every mode; Flink 1 the second one on
+ * the latter. These change with each renewal of a leader: they are not followed but listed now and then. What else has the
+ * first label has an owner from Flink. HA ConfigMaps that have neither are followed like any other.
  */
-const FLINKS_OWN = selecting(`${FLINK_TYPE_LABEL.name}=${FLINK_TYPE_LABEL.value}`)
-const NOT_FLINKS_OWN = selecting(
-  `${FLINK_TYPE_LABEL.name}!=${FLINK_TYPE_LABEL.value},configmap-type!=high-availability`,
-)
+const [NATIVE, HA] = [`${FLINK_TYPE_LABEL.name}=${FLINK_TYPE_LABEL.value}`, 'configmap-type=high-availability']
+const FLINKS_OWN = [selecting(NATIVE), selecting(`${HA},${NATIVE.replace('=', '!=')}`)]
+const NOT_FLINKS_OWN = selecting([NATIVE, HA].map(label => label.replace('=', '!=')).join())
 const REQUEST_TIMEOUT_MS = 10_000
 
 export class NamespaceWatch {
@@ -135,9 +135,13 @@ export class NamespaceWatch {
     }
   }
 
-  /** The HA ConfigMaps as they are now, as far as we may read them. @throws Error */
+  /** The HA ConfigMaps that are not followed as they are now, as far as we may read them. @throws Error */
   async listHaConfigMaps(): Promise<Meta[]> {
-    const path = `${collectionOf('ConfigMap', this.namespace)}?${FLINKS_OWN}`
+    return (await Promise.all(FLINKS_OWN.map(query => this.#listConfigMaps(query)))).flat()
+  }
+
+  async #listConfigMaps(query: string): Promise<Meta[]> {
+    const path = `${collectionOf('ConfigMap', this.namespace)}?${query}`
     const accept = ACCEPT_METADATA_LIST
     const { status, body } = await this.#options.client.request('GET', path, { accept, timeoutMs: REQUEST_TIMEOUT_MS })
     if (status !== 200) throw new Error(`list of ConfigMaps answered ${status}: ${messageOf(body)}`)

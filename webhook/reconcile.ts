@@ -55,7 +55,7 @@ export type Observed = {
   services: readonly ServiceFacts[]
   /** Those that are ours. */
   roleBindings: readonly RoleBindingFacts[]
-  /** All but Flink's HA ConfigMaps. */
+  /** All but those with the labels of Flink's HA ConfigMaps. */
   configMaps: readonly Meta[]
 }
 export type Plan = { changes: Change[]; findings: Finding[] }
@@ -73,6 +73,7 @@ export const planOf = (observed: Observed): Plan => {
   // First what a sidecar waits for.
   const grants = bindings.filter(({ verb }) => verb === 'create')
   const revocations = bindings.filter(({ verb }) => verb !== 'create')
+  if (observed.asks) findings.push(...findOwnedHaConfigMaps(observed.namespace, observed.configMaps))
   if (observed.asks) return { changes: [...grants, ...services, ...owners, ...revocations], findings }
   const before = [...owners, ...services]
   return { changes: [...grants, ...before, ...(before.length > 0 ? [] : revocations)], findings }

@@ -13,7 +13,16 @@ import type { KubeObject } from '../shared/list-watch.ts'
 import { attempt } from '../shared/lock-writes.ts'
 import type { Log } from '../shared/log.ts'
 import { LABEL_INJECTION, LABEL_MANAGED_BY } from '../shared/names.ts'
-import { type Change, collectionOf, MAX_BACKOFF_MS, Retries, requestOf } from './change.ts'
+import {
+  type Change,
+  collectionOf,
+  FINDING_REASONS,
+  type Finding,
+  type FindingReason,
+  MAX_BACKOFF_MS,
+  Retries,
+  requestOf,
+} from './change.ts'
 import { MANAGED_BY } from './cluster-objects.ts'
 import { isReservedNamespace } from './decide.ts'
 import type { Events } from './events.ts'
@@ -51,7 +60,12 @@ type Work = {
   retries: Retries
   /** Whether the HA ConfigMaps are to be looked at. */
   isHaDue: boolean
+  /** What the last looks found, at all that is followed and at the HA ConfigMaps. */
+  found: { followed: readonly Finding[]; ha: readonly Finding[] }
 }
+
+const NOTHING = { followed: [], ha: [] }
+export type Findings = { [reason in FindingReason]: number }
 
 /** While leading: what is watched. */
 type Watches = {
@@ -84,6 +98,13 @@ export class Reconciler {
     this.#every(LEADING_MS, () => this.#followLeadership())
     this.#every(RESYNC_MS, () => this.#resync())
     this.#followLeadership()
+  }
+
+  /** How much there is that somebody has to put right, as last seen; nothing while it does not lead. */
+  findings(): Findings {
+    const found = [...(this.#watches?.works.values() ?? [])].flatMap(({ found }) => [...found.followed, ...found.ha])
+    const count = (reason: FindingReason): number => found.filter(finding => finding.reason === reason).length
+    return Object.fromEntries(FINDING_REASONS.map(reason => [reason, count(reason)])) as Findings
   }
 
   stop(): void {
@@ -186,7 +207,14 @@ export class Reconciler {
     const { client, clock, log } = this.#options
     const onChange = (): void => this.#mark(work)
     const watch = new NamespaceWatch({ client, clock, log, namespace, onChange })
-    const work: Work = { watch, cancel: () => {}, dueMs: Infinity, retries: new Retries(), isHaDue: true }
+    const work: Work = {
+      watch,
+      cancel: () => {},
+      dueMs: Infinity,
+      retries: new Retries(),
+      isHaDue: true,
+      found: NOTHING,
+    }
     watches.works.set(namespace, work)
     watch.start()
   }
@@ -237,6 +265,8 @@ export class Reconciler {
     const roleBindings = watches.roleBindings.all().filter(({ metadata }) => metadata.namespace === namespace)
     const isAsking = asks(watches.namespaces.get('', namespace)?.metadata)
     const { changes, findings } = planOf({ ...work.watch.observed(), asks: isAsking, roleBindings })
+    if (!isAsking) work.isHaDue = true
+    work.found = { followed: findings, ha: isAsking ? work.found.ha : [] }
     for (const finding of findings) this.#reporter.found(finding)
     await this.#performAll(changes, work)
     if (isAsking && this.#isCurrent(work)) await this.#lookAtHaConfigMaps(work)
@@ -278,8 +308,9 @@ export class Reconciler {
     work.isHaDue = false
     const { namespace } = work.watch
     try {
-      for (const finding of findOwnedHaConfigMaps(namespace, await work.watch.listHaConfigMaps()))
-        this.#reporter.found(finding)
+      const findings = findOwnedHaConfigMaps(namespace, await work.watch.listHaConfigMaps())
+      work.found = { ...work.found, ha: findings }
+      for (const finding of findings) this.#reporter.found(finding)
     } catch (error) {
       this.#options.log.debug({ namespace, problem: String(error) }, 'the HA ConfigMaps cannot be listed')
     }

@@ -11,7 +11,7 @@ const MAX_FOUND = 1_000
 export class Reporter {
   #log: Log
   #events: Events
-  /** What was said already. */
+  /** What was logged already. */
   #found = new Set<string>()
 
   constructor(log: Log, events: Events) {
@@ -37,13 +37,13 @@ export class Reporter {
     this.#events.record({ regarding, type: 'Warning', reason: 'ReconcileFailed', action: 'Reconcile', note })
   }
 
-  /** Once, however often it is found again. */
+  /** Logged once, however often it is found again. Its Event is written anew when the API server has forgotten it. */
   found({ regarding, reason, note }: Finding): void {
+    this.#events.record({ regarding, type: 'Warning', reason, action: 'Reconcile', note })
     const key = JSON.stringify([regarding, reason, note])
     if (this.#found.has(key)) return
     if (this.#found.size >= MAX_FOUND) this.#found.clear()
     this.#found.add(key)
     this.#log.warn({ namespace: regarding.namespace, reason }, note)
-    this.#events.record({ regarding, type: 'Warning', reason, action: 'Reconcile', note })
   }
 }

@@ -63,6 +63,7 @@ const healthy = async (): Promise<CheckedCluster> => {
   cluster.create('secrets', 'flink-ha', { metadata: { name: 'flink-ha-tls' }, data })
   cluster.create('deployments', 'flink', jobManagers('jm', 'flink-sa'))
   cluster.create('pods', 'flink', jobManagerPod('jm-1'))
+  cluster.create('configmaps', 'flink', { metadata: { name: 'c1-cluster-config-map' } })
   cluster.create('services', 'flink', { metadata: { name: 'c1-ha' }, spec: { ports: [{ port: 4041 }] } })
   return cluster
 }
@@ -100,7 +101,7 @@ t.test('where all is well, every check is ok', async t => {
     all.filter(({ result }) => result !== 'ok'),
     [],
   )
-  t.equal(all.length, 13)
+  t.equal(all.length, 14)
   t.equal(code, 0)
 })
 
@@ -205,6 +206,11 @@ t.test('each fault is found by its check', async t => {
       ['fail', /services "c1-ha" not found/, c => c.delete('services', 'flink', 'c1-ha')],
       ['fail', /has no port 4041/, c => c.patch('services', 'flink', 'c1-ha', { spec: { ports: [{ port: 80 }] } })],
     ],
+    'ha-data': [
+      ['fail', /go with their owner.*: ConfigMap c1-cluster-config-map$/, own],
+      ['skip', /no high-availability data yet/, c => c.delete('configmaps', 'flink', 'c1-cluster-config-map')],
+      ['skip', /not shown to you/, c => c.forbidden.add('/api/v1/namespaces/flink/configmaps')],
+    ],
   }
   for (const [id, cases] of Object.entries(faults))
     for (const [result, message, fault] of cases) {
@@ -246,6 +252,12 @@ t.test('in a namespace without the label only JobManagers that ask by themselves
   t.match(again.of('candidate-rights'), { result: 'ok', message: 'service account asking' })
 })
 
+/** Gives the HA data to its JobManagers. */
+const own = (cluster: CheckedCluster): void => {
+  const { uid } = cluster.api.store.list(resourceOf('deployments'), 'flink')[0]!.metadata
+  const ownerReferences = [{ apiVersion: 'apps/v1', kind: 'Deployment', name: 'jm', uid }]
+  cluster.patch('configmaps', 'flink', 'c1-cluster-config-map', { metadata: { ownerReferences } })
+}
 const access = (cluster: CheckedCluster, mayAccess: CheckedCluster['mayAccess']): void => {
   cluster.mayAccess = mayAccess
 }
@@ -489,7 +501,7 @@ t.test('the text names each namespace, and what to do under what is wrong', asyn
   await check({ ...ARGS, json: false }, VERSION, { connecting: async () => cluster, nowMs: NOW_MS }, io)
   t.match(io.outText, /\n\nnamespace flink\nok {4}Label /)
   t.match(io.outText, /\nfail {2}Service .*not found\n {6}\s+-> the leading webhook replica makes it: kubectl/)
-  t.match(io.outText, /\n12 ok, 0 warn, 1 fail, 0 skip\n$/)
+  t.match(io.outText, /\n13 ok, 0 warn, 1 fail, 0 skip\n$/)
 })
 
 t.test('the rights that are asked about are those that the manifests grant', async t => {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { makeWebhookMetrics } from '../../webhook/metrics.ts'
+import { makeWebhookMetrics, type WebhookReadings } from '../../webhook/metrics.ts'
 
 const outcome = {
   decision: 'inject',
@@ -11,8 +11,10 @@ const outcome = {
   regrettable: false,
 } as const
 
+const findings = { NameTaken: 0, HaConfigMapOwned: 0 }
+
 t.test('dry runs are counted apart, and nothing is named by its pod', async t => {
-  const metrics = makeWebhookMetrics(() => ({ leading: true, certificateSeconds: 42 }))
+  const metrics = makeWebhookMetrics(() => ({ leading: true, certificateSeconds: 42, findings }))
   metrics.admitted(outcome, 0.4)
   metrics.admitted({ ...outcome, dryRun: true }, 3)
   const text = await metrics.registry.metrics()
@@ -29,10 +31,12 @@ t.test('dry runs are counted apart, and nothing is named by its pod', async t =>
 })
 
 t.test('gauges are read when they are asked for', async t => {
-  let readings: { leading: boolean; certificateSeconds: number | undefined } = { leading: true, certificateSeconds: 1 }
+  let readings: WebhookReadings = { leading: true, certificateSeconds: 1, findings }
   const { registry } = makeWebhookMetrics(() => readings)
-  readings = { leading: false, certificateSeconds: undefined }
+  readings = { leading: false, certificateSeconds: undefined, findings: { ...findings, HaConfigMapOwned: 2 } }
   const text = await registry.metrics()
   t.ok(text.includes('flink_ha_webhook_leading 0'))
   t.ok(text.includes('flink_ha_certificate_expiry_seconds 0'))
+  t.ok(text.includes('flink_ha_findings{reason="HaConfigMapOwned"} 2'))
+  t.ok(text.includes('flink_ha_findings{reason="NameTaken"} 0'))
 })

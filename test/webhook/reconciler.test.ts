@@ -316,19 +316,52 @@ t.test('a pod’s probes are no reason to look at anything', async t => {
   t.ok(questions <= 5, `asked ${questions} times whether it leads: once a second, and before each look`)
 })
 
-t.test('an HA ConfigMap with an owner is reported once, and left as it is', async t => {
+t.test('an HA ConfigMap with an owner is reported as long as it has one, and left as it is', async t => {
   const world = await newWorld(t)
   makeSession(world)
   const { uid = '' } = world.find('deployments', 'jm')?.metadata ?? {}
   const ownerReferences = [{ apiVersion: 'apps/v1', kind: 'Deployment', name: 'jm', uid }]
   world.patch('configmaps', `c-${JOB}-config-map`, { metadata: { ownerReferences } })
   world.label('flink')
-  world.replica()
-  await world.until(() => world.events().includes('HaConfigMapOwned'), 'the Event')
+  const reconciler = world.replica()
+  const events = (): number => world.events().filter(reason => reason === 'HaConfigMapOwned').length
+  await world.until(() => events() === 1, 'the Event')
   await world.clock.pass(1_900_000, 2_000)
-  t.equal(world.events().filter(reason => reason === 'HaConfigMapOwned').length, 1)
-  t.equal(world.warnings.filter(text => text.includes('HaConfigMapOwned')).length, 1)
+  t.equal(events(), 1, 'once, as long as the API server keeps it')
+  t.equal(reconciler.findings().HaConfigMapOwned, 1)
+  await world.clock.pass(2_400_000, 2_000)
+  t.equal(events(), 2, 'and once more after that')
+  t.equal(world.warnings.filter(text => text.includes('HaConfigMapOwned')).length, 1, 'logged once')
   t.strictSame(world.owners('configmaps', `c-${JOB}-config-map`), ['Deployment jm'])
+  world.patch('configmaps', `c-${JOB}-config-map`, { metadata: { ownerReferences: null } })
+  await world.clock.until(() => reconciler.findings().HaConfigMapOwned === 0, 'the end of it', 700_000, 2_000)
+})
+
+t.test('HA ConfigMaps are found by each label, and by name alone', async t => {
+  const world = await newWorld(t)
+  makeSession(world)
+  const { uid = '' } = world.find('deployments', 'jm')?.metadata ?? {}
+  const ownerReferences = [{ apiVersion: 'apps/v1', kind: 'Deployment', name: 'jm', uid }]
+  const labels: { [name: string]: string }[] = [
+    { type: 'flink-native-kubernetes' },
+    { 'configmap-type': 'high-availability' },
+    { type: 'flink-native-kubernetes', 'configmap-type': 'high-availability' },
+    {},
+  ]
+  for (const [index, given] of labels.entries()) {
+    const made = configMap(`d${index}-cluster-config-map`)
+    world.create('configmaps', { ...made, metadata: { ...made.metadata, labels: given, ownerReferences } })
+  }
+  const leading = { now: true }
+  world.label('flink')
+  const reconciler = world.replica(leading)
+  await world.until(() => reconciler.findings().HaConfigMapOwned === 4, 'each of them, once')
+  world.label('flink', null)
+  await world.until(() => reconciler.findings().HaConfigMapOwned === 0, 'nothing where nobody asks')
+  world.label('flink')
+  await world.until(() => reconciler.findings().HaConfigMapOwned === 4, 'and again')
+  leading.now = false
+  await world.until(() => reconciler.findings().HaConfigMapOwned === 0, 'nothing on a replica that does not lead')
 })
 
 t.test('a Service of the same name that is not ours is left alone, and reported', async t => {

@@ -45,7 +45,10 @@ export class TestAdmission {
       version: '0.1.0',
       clock: systemClock,
       log: this.log,
-      metrics: makeWebhookMetrics(() => ({ leading: false, certificateSeconds: undefined }), this.registry),
+      metrics: makeWebhookMetrics(
+        () => ({ leading: false, certificateSeconds: undefined, findings: { NameTaken: 0, HaConfigMapOwned: 0 } }),
+        this.registry,
+      ),
       onOutcome: outcome => void this.outcomes.push(outcome),
       ...options,
     })
