@@ -11,6 +11,7 @@ import {
   LABEL_INJECTION,
   PORT_POD,
 } from '../shared/names.ts'
+import { isRegrettable } from '../webhook/admit.ts'
 import { collectionOf } from '../webhook/change.ts'
 import { serviceName } from '../webhook/cluster-objects.ts'
 import { decide, isReservedNamespace } from '../webhook/decide.ts'
@@ -150,18 +151,26 @@ export const checkAccounts = async (cluster: Cluster, state: NamespaceState): Pr
 }
 
 /** Made before the label, or while the webhook was away and its failurePolicy was Ignore. */
-export const checkPods = ({ pods }: NamespaceState): Verdict => {
+export const checkPods = ({ name, pods }: NamespaceState): Verdict => {
   if (!pods.ok) return skip(`the pods are not shown to you: ${pods.why}`)
   const facts = { namespaceAsks: true, nativeSidecars: true, imageOfOurs: '' }
-  const without = pods.items.filter(
-    pod => annotationOf(pod, ANNOTATION_INJECTED) === '' && isPod(pod) && decide(pod, facts).inject !== false,
-  )
+  const missing: string[] = []
+  const skipped: string[] = []
+  for (const pod of pods.items) {
+    if (annotationOf(pod, ANNOTATION_INJECTED) !== '' || !isPod(pod)) continue
+    const decision = decide(pod, facts)
+    if (decision.inject !== false) missing.push(nameOf(pod))
+    else if (isRegrettable(pod, decision.reason)) skipped.push(`${nameOf(pod)} (${decision.reason})`)
+  }
   if (pods.items.length === 0) return skip('there are no pods of Flink')
-  if (without.length === 0) return ok(`${pods.items.length} pods, none that misses its sidecar`)
-  return warn(
-    `without the sidecar that they should have: ${some(without.map(nameOf))}`,
-    'they were made before the label was there, or without the webhook: kubectl rollout restart what makes them',
-  )
+  if (missing.length > 0)
+    return fail(
+      `without the sidecar that they should have: ${some(missing)}`,
+      'they were made before the label was there, or without the webhook: kubectl rollout restart what makes them',
+    )
+  if (skipped.length > 0)
+    return warn(`left without a sidecar: ${some(skipped)}`, `flink-ha explain pod NAME -n ${name} says why`)
+  return ok(`${pods.items.length} pods, none that misses its sidecar`)
 }
 
 export const checkSidecars = ({ pods }: NamespaceState, version: string): Verdict => {

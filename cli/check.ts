@@ -1,5 +1,5 @@
 // `flink-ha check`: is everything there that an injection, an election and a retrieval need? Each finding says what to do.
-// Exit code 0, 1 when something failed, 2 for a wrong command line.
+// Exit code 0, 1 when something failed that was not allowed to, 2 for a wrong command line.
 import { parseArgs } from 'node:util'
 import { ConfigError } from '../shared/errors.ts'
 import { LABEL_INJECTION } from '../shared/names.ts'
@@ -24,11 +24,30 @@ import {
   checkSidecars,
   readNamespace,
 } from './check-namespace.ts'
-import { asJson, asText, exitCodeOf, type Finding, fail, skip, type Verdict, warn } from './check-report.ts'
+import {
+  allowed,
+  asJson,
+  asText,
+  CHECKS,
+  type CheckId,
+  exitCodeOf,
+  type Finding,
+  fail,
+  skip,
+  type Verdict,
+  warn,
+} from './check-report.ts'
 import type { Cluster, ClusterFlags } from './cluster.ts'
+import { CHECK_FLAGS } from './flags.ts'
 import { type Io, processIo } from './io.ts'
 
-export type CheckArgs = ClusterFlags & { namespace: string | undefined; pre: boolean; json: boolean }
+export type CheckArgs = ClusterFlags & {
+  namespace: string | undefined
+  pre: boolean
+  /** Ids of checks that may fail. */
+  allow: readonly string[]
+  json: boolean
+}
 
 export const runCheck = async (args: readonly string[], version: string): Promise<void> => {
   const given = readCheckArgs(args)
@@ -39,23 +58,19 @@ export const runCheck = async (args: readonly string[], version: string): Promis
 
 /** @throws ConfigError with every problem */
 export const readCheckArgs = (args: readonly string[]): CheckArgs => {
-  const options = {
-    namespace: { type: 'string', short: 'n' },
-    pre: { type: 'boolean' },
-    output: { type: 'string', short: 'o', default: 'text' },
-    kubeconfig: { type: 'string' },
-    context: { type: 'string' },
-  } as const
   try {
-    const { values } = parseArgs({ args: [...args], options })
-    const { namespace, pre = false, output, kubeconfig, context } = values
+    const { values } = parseArgs({ args: [...args], options: CHECK_FLAGS })
+    const { namespace, pre = false, allow = [], output, kubeconfig, context } = values
     const problems: string[] = []
     if (!['text', 'json'].includes(output)) problems.push(`output is "${output}": text or json is needed`)
     if (namespace !== undefined && !RULES.namespace[0].test(namespace))
       problems.push(`namespace is ${JSON.stringify(namespace)}: ${RULES.namespace[1]}`)
     if (pre && namespace !== undefined) problems.push('--pre is about the cluster: it takes no namespace')
+    const known = Object.keys(CHECKS)
+    for (const id of allow.filter(id => !known.includes(id)))
+      problems.push(`allow is ${JSON.stringify(id)}: ${known.join(', ')} are checks`)
     if (problems.length > 0) throw new ConfigError(problems)
-    return { namespace, pre, json: output === 'json', kubeconfig, context }
+    return { namespace, pre, allow, json: output === 'json', kubeconfig, context }
   } catch (error) {
     if (error instanceof ConfigError) throw error
     throw new ConfigError([(error as Error).message])
@@ -66,19 +81,20 @@ export type CheckWorld = { connecting: () => Promise<Cluster>; nowMs: number }
 
 /** Resolves with the exit code. */
 export const check = async (args: CheckArgs, version: string, world: CheckWorld, io: Io): Promise<number> => {
-  const findings = await findingsOf(args, version, world)
+  const found = await findingsOf(args, version, world)
+  const findings = found.map(finding => (args.allow.includes(finding.id) ? allowed(finding) : finding))
   io.out(args.json ? asJson(version, findings) : asText(findings))
   return exitCodeOf(findings)
 }
 
-type Look = { id: string; title: string; namespace?: string; look: () => Verdict | Promise<Verdict> }
+type Look = { id: CheckId; namespace?: string; look: () => Verdict | Promise<Verdict> }
 
 const findingsOf = async (
   args: CheckArgs,
   version: string,
   { connecting, nowMs }: CheckWorld,
 ): Promise<readonly Finding[]> => {
-  const apiServer = { id: 'api-server', title: 'API server' }
+  const apiServer = { id: 'api-server', title: CHECKS['api-server'].title } as const
   let cluster: Cluster
   let first: Finding
   try {
@@ -94,7 +110,7 @@ const findingsOf = async (
     looks = args.pre
       ? preLooks(cluster)
       : [
-          { id: 'kubelets', title: 'Nodes', look: () => checkKubelets(cluster) },
+          { id: 'kubelets', look: () => checkKubelets(cluster) },
           ...(await installationLooks(cluster, version, nowMs)),
           ...(await namespaceLooks(cluster, args.namespace, version)),
         ]
@@ -107,7 +123,8 @@ const findingsOf = async (
 }
 
 /** An answer that never comes is that check's failure, not the end of all. */
-const findingOf = async ({ look, ...what }: Look): Promise<Finding> => {
+const findingOf = async ({ look, ...rest }: Look): Promise<Finding> => {
+  const what = { ...rest, title: CHECKS[rest.id].title }
   try {
     return { ...what, ...(await look()) }
   } catch (error) {
@@ -116,18 +133,18 @@ const findingOf = async ({ look, ...what }: Look): Promise<Finding> => {
 }
 
 const preLooks = (cluster: Cluster): Look[] => [
-  { id: 'kubelets', title: 'Nodes', look: () => checkKubelets(cluster) },
-  { id: 'installer-rights', title: 'Your rights', look: () => checkInstaller(cluster) },
+  { id: 'kubelets', look: () => checkKubelets(cluster) },
+  { id: 'installer-rights', look: () => checkInstaller(cluster) },
 ]
 
 const installationLooks = async (cluster: Cluster, version: string, nowMs: number): Promise<Look[]> => {
   const installed = await readInstallation(cluster)
   return [
-    { id: 'webhook', title: 'Webhook', look: () => checkDeployment(installed) },
-    { id: 'webhook-version', title: 'Version', look: () => checkVersion(installed, version) },
-    { id: 'webhook-configuration', title: 'Webhook configuration', look: () => checkConfiguration(installed) },
-    { id: 'certificate', title: 'Certificate', look: () => checkCertificate(cluster, installed, nowMs) },
-    { id: 'webhook-rights', title: 'Webhook’s rights', look: () => checkWebhookRights(cluster, installed) },
+    { id: 'webhook', look: () => checkDeployment(installed) },
+    { id: 'webhook-version', look: () => checkVersion(installed, version) },
+    { id: 'webhook-configuration', look: () => checkConfiguration(installed) },
+    { id: 'certificate', look: () => checkCertificate(cluster, installed, nowMs) },
+    { id: 'webhook-rights', look: () => checkWebhookRights(cluster, installed) },
   ]
 }
 
@@ -135,19 +152,19 @@ const namespaceLooks = async (cluster: Cluster, given: string | undefined, versi
   const named = given === undefined ? await labelledNamespaces(cluster) : { names: [given] }
   if ('verdict' in named) {
     const { verdict } = named
-    return [{ id: 'namespaces', title: 'Namespaces', look: () => verdict }]
+    return [{ id: 'namespaces', look: () => verdict }]
   }
   const looks = await Promise.all(
     named.names.map(async (namespace): Promise<Look[]> => {
       const state = await readNamespace(cluster, namespace)
       return [
-        { id: 'namespace-label', title: 'Label', namespace, look: () => checkLabel(state) },
-        { id: 'dry-run', title: 'Injection', namespace, look: () => checkDryRun(cluster, state) },
-        { id: 'candidate-rights', title: 'JobManagers’ rights', namespace, look: () => checkAccounts(cluster, state) },
-        { id: 'pods', title: 'Pods', namespace, look: () => checkPods(state) },
-        { id: 'sidecar-version', title: 'Sidecars', namespace, look: () => checkSidecars(state, version) },
-        { id: 'ha-service', title: 'Service', namespace, look: () => checkServices(cluster, state) },
-        { id: 'ha-data', title: 'HA data', namespace, look: () => checkHaData(cluster, state) },
+        { id: 'namespace-label', namespace, look: () => checkLabel(state) },
+        { id: 'dry-run', namespace, look: () => checkDryRun(cluster, state) },
+        { id: 'candidate-rights', namespace, look: () => checkAccounts(cluster, state) },
+        { id: 'pods', namespace, look: () => checkPods(state) },
+        { id: 'sidecar-version', namespace, look: () => checkSidecars(state, version) },
+        { id: 'ha-service', namespace, look: () => checkServices(cluster, state) },
+        { id: 'ha-data', namespace, look: () => checkHaData(cluster, state) },
       ]
     }),
   )

@@ -11,6 +11,7 @@ import { LOCK_SUFFIX } from '../shared/names.ts'
 import { resourceOf } from '../test/world/kube-resources.ts'
 import { KubeServer } from '../test/world/kube-server.ts'
 import { DemoPod, flinkHome, nowMs } from './demo-pod.ts'
+import { DEMO_FLAGS } from './flags.ts'
 
 const NAMESPACE = 'demo'
 const CLUSTER_ID = 'demo'
@@ -47,7 +48,7 @@ export const runDemo = async (args: readonly string[]): Promise<void> => {
 /** Whether to leave when the show is over. @throws ConfigError */
 const readArgs = (args: readonly string[]): boolean => {
   try {
-    return parseArgs({ args: [...args], options: { once: { type: 'boolean' } } }).values.once ?? false
+    return parseArgs({ args: [...args], options: DEMO_FLAGS }).values.once ?? false
   } catch (error) {
     throw new ConfigError([(error as Error).message])
   }

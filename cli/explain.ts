@@ -10,7 +10,8 @@ import { ReviewError, readReview } from '../webhook/review.ts'
 import { hasNativeSidecars, labelOf, read, textOf } from './check-api.ts'
 import type { Cluster, ClusterFlags } from './cluster.ts'
 import { type Explanation, explainPod, explanationText } from './explain-pod.ts'
-import { factsFor, INJECT_OPTIONS, podOf, readWishes, type Wishes } from './inject.ts'
+import { EXPLAIN_FLAGS } from './flags.ts'
+import { factsFor, podOf, readWishes, type Wishes } from './inject.ts'
 import { complain, type Io, processIo } from './io.ts'
 import { dotted, podPlaces } from './pod-templates.ts'
 import { placeOf, titleOf } from './rewrite.ts'
@@ -31,14 +32,8 @@ export const runExplain = async (args: readonly string[], version: string): Prom
 
 /** @throws ConfigError with every problem */
 export const readExplainArgs = (args: readonly string[], version: string): ExplainArgs => {
-  const options = {
-    ...INJECT_OPTIONS,
-    output: { type: 'string', short: 'o', default: 'text' },
-    kubeconfig: { type: 'string' },
-    context: { type: 'string' },
-  } as const
   try {
-    const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true })
+    const { values, positionals } = parseArgs({ args: [...args], options: EXPLAIN_FLAGS, allowPositionals: true })
     const [what, name, ...rest] = positionals
     const problems: string[] = []
     if (!WHATS.includes(what as What) || name === undefined)

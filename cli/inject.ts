@@ -8,19 +8,13 @@ import { type InjectContext, InjectError, injectedPod } from '../webhook/inject.
 import type { Pod } from '../webhook/pod.ts'
 import { templateProblems } from '../webhook/pod-shape.ts'
 import { at } from './check-api.ts'
+import { INJECT_FLAGS } from './flags.ts'
 import { type Io, processIo } from './io.ts'
 import { leftAlone, type RewritePod, type Verdict } from './rewrite.ts'
-import { type Flags, readRewriteArgs, rewriteCommand } from './rewrite-command.ts'
+import { type FlagValues, readRewriteArgs, rewriteCommand } from './rewrite-command.ts'
 
 /** What the installation runs and injects, unless told otherwise. */
 export const defaultImage = (version: string): string => `flink-ha/flink-ha:${version}`
-
-export const INJECT_OPTIONS = {
-  image: { type: 'string' },
-  namespace: { type: 'string', short: 'n' },
-  'as-if-labelled': { type: 'boolean' },
-  'no-as-if-labelled': { type: 'boolean' },
-} as const
 
 export const runInject = async (args: readonly string[], version: string): Promise<void> => {
   process.exitCode = await inject(args, version, processIo)
@@ -28,7 +22,7 @@ export const runInject = async (args: readonly string[], version: string): Promi
 
 /** Resolves with the exit code. @throws ConfigError */
 export const inject = async (args: readonly string[], version: string, io: Io): Promise<number> => {
-  const given = readRewriteArgs(args, INJECT_OPTIONS)
+  const given = readRewriteArgs(args, INJECT_FLAGS)
   const wishes = readWishes(given.flags, version)
   return await rewriteCommand(given, injector(wishes, version), io)
 }
@@ -36,7 +30,7 @@ export const inject = async (args: readonly string[], version: string, io: Io): 
 export type Wishes = { image: string; namespace: string | undefined; asIfLabelled: boolean }
 
 /** @throws ConfigError with every problem */
-export const readWishes = (flags: Flags, version: string): Wishes => {
+export const readWishes = (flags: FlagValues, version: string): Wishes => {
   const image = (flags['image'] as string | undefined) ?? defaultImage(version)
   const namespace = flags['namespace'] as string | undefined
   const problems: string[] = []

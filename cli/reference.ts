@@ -2,14 +2,17 @@
 import { writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import type { Registry } from 'prom-client'
+import { EXIT } from '../shared/errors.ts'
 import {
   ANNOTATION_CLUSTER_ID,
   ANNOTATION_INJECTED,
   ANNOTATION_LOCK,
   ANNOTATION_OWNER_SET,
   ANNOTATION_PROFILE,
+  ANNOTATION_REASON,
   ANNOTATION_RESOURCES,
   ANNOTATION_TASKMANAGER,
+  EVENT_REASONS,
   LABEL_CLUSTER,
   LABEL_COMPONENT,
   LABEL_INJECT,
@@ -27,6 +30,19 @@ import { makeRelayMetrics } from '../sidecar/relay-metrics.ts'
 import { WEBHOOK_SETTINGS } from '../webhook/config.ts'
 import { makeWebhookMetrics } from '../webhook/metrics.ts'
 import { DEFAULT_RESOURCES, LOCKS, type ResourceName, TASKMANAGER_MODES } from '../webhook/pod-settings.ts'
+import { CHECKS } from './check-report.ts'
+import {
+  CHECK_FLAGS,
+  DEMO_FLAGS,
+  ENDPOINT_FLAGS,
+  EXPLAIN_FLAGS,
+  type Flags,
+  flagText,
+  INJECT_FLAGS,
+  REWRITE_FLAGS,
+  STATUS_FLAGS,
+} from './flags.ts'
+import { DECISIONS, LEAVE_REASONS, TERM_REASONS } from './reasons.ts'
 
 /** Name, where it stands, values, default, meaning. */
 type Mark = readonly [name: string, where: string, values: string, fallback: string, meaning: string]
@@ -127,6 +143,27 @@ const marks = (rows: readonly Mark[]): string =>
     rows.map(([name, ...rest]) => [code(name), ...rest]),
   )
 
+const reasons = (head: string, rows: { readonly [reason: string]: string }): string =>
+  table(
+    [head, 'meaning'],
+    Object.entries(rows).map(([reason, meaning]) => [code(reason), meaning]),
+  )
+
+const COMMANDS: { readonly [command: string]: Flags } = {
+  check: CHECK_FLAGS,
+  explain: EXPLAIN_FLAGS,
+  inject: { ...REWRITE_FLAGS, ...INJECT_FLAGS },
+  uninject: REWRITE_FLAGS,
+  status: STATUS_FLAGS,
+  switchover: ENDPOINT_FLAGS,
+  demo: DEMO_FLAGS,
+}
+const commandFlags = (flags: Flags): string =>
+  table(
+    ['flag', 'default', 'meaning'],
+    Object.entries(flags).map(([name, flag]) => [code(flagText(name, flag)), code(flag.default ?? ''), flag.meaning]),
+  )
+
 const settings = (rows: Settings): string =>
   table(
     ['flag', 'variable', 'default', 'meaning'],
@@ -182,14 +219,55 @@ annotation, \`kubernetes.cluster-id\` in the container’s arguments or \`FLINK_
 
 ${marks(OURS)}
 
+## What becomes of a pod
+
+The field \`decision\` of the log, the label \`decision\` of \`flink_ha_admissions_total\`, and what \`flink-ha explain\` says.
+
+${reasons('decision', DECISIONS)}
+
 ## Reasons why a pod is left alone
 
 The field \`reason\` of the log, the label \`reason\` of \`flink_ha_admissions_total\`, the warning that \`kubectl\` prints, and
 what \`flink-ha explain\` says.
 
+${reasons('reason', SKIP_REASONS)}
+
+## Events
+
+Of the webhook (\`flink-ha.io/webhook\`), on the object that each is about.
+
+${reasons('reason', EVENT_REASONS)}
+
+## Reasons why a term ends
+
+The field \`reason\` of the sidecar's log, the label \`reason\` of \`flink_ha_terms_total{event="ended"}\`, the annotation
+\`${ANNOTATION_REASON}\` of the lock, and \`reason\` in \`/history\`; [operations.md](operations.md#reasons) says what to do.
+
+${reasons('reason', TERM_REASONS)}
+
+## Reasons why a relay leaves a sidecar
+
+The field \`reason\` of the relay's log, and the label \`reason\` of \`flink_ha_relay_left_total\`. It goes on to another one.
+
+${reasons('reason', LEAVE_REASONS)}
+
+## The command line
+
+An unknown flag or a bad value ends it with exit code ${EXIT.usage}, and is named. Exit code ${EXIT.failed} when something
+failed; each command's \`--help\` says what.
+
+${Object.entries(COMMANDS)
+  .map(([command, flags]) => `### \`flink-ha ${command}\`\n\n${commandFlags(flags)}`)
+  .join('\n\n')}
+
+### Checks
+
+By id, of \`flink-ha check\`: when one fails, or warns. All but \`installer-rights\` are made without \`--pre\`, with it the first two
+and that one.
+
 ${table(
-  ['reason', 'meaning'],
-  Object.entries(SKIP_REASONS).map(([reason, meaning]) => [code(reason), meaning]),
+  ['id', 'fails or warns when'],
+  Object.entries(CHECKS).map(([id, { when }]) => [code(id), when]),
 )}
 
 ## Settings

@@ -3,29 +3,24 @@
 import { writeFile } from 'node:fs/promises'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { ConfigError } from '../shared/errors.ts'
+import { REWRITE_FLAGS } from './flags.ts'
 import { complain, type Io } from './io.ts'
 import { joinedTexts, type Outcome, placeOf, type RewritePod, type Rewritten, rewriteSource } from './rewrite.ts'
 import { readSources, replaceFile, STANDARD_INPUT } from './sources.ts'
 
 type Options = NonNullable<ParseArgsConfig['options']>
-export type Flags = { [flag: string]: string | boolean | undefined }
+export type FlagValues = { [flag: string]: string | boolean | undefined }
 export type RewriteArgs = {
   names: string[]
   output: string | undefined
   inPlace: boolean
   quiet: boolean
-  flags: Flags
+  flags: FlagValues
 }
-
-const COMMON = {
-  output: { type: 'string', short: 'o' },
-  'in-place': { type: 'boolean' },
-  quiet: { type: 'boolean', short: 'q' },
-} as const satisfies Options
 
 /** @throws ConfigError with every problem */
 export const readRewriteArgs = (args: readonly string[], options: Options): RewriteArgs => {
-  const { values, positionals: names } = parsed(args, { ...COMMON, ...options })
+  const { values, positionals: names } = parsed(args, { ...REWRITE_FLAGS, ...options })
   const [output, inPlace] = [values['output'] as string | undefined, values['in-place'] === true]
   const problems: string[] = []
   if (names.length === 0) problems.push('a FILE, a FOLDER or - (standard input) is needed')
@@ -33,7 +28,7 @@ export const readRewriteArgs = (args: readonly string[], options: Options): Rewr
   if (inPlace && names.includes(STANDARD_INPUT)) problems.push('--in-place needs files: - cannot be written back')
   if (inPlace && output !== undefined) problems.push(`output is "${output}": with --in-place nothing is put out`)
   if (problems.length > 0) throw new ConfigError(problems)
-  return { names, output, inPlace, quiet: values['quiet'] === true, flags: values as Flags }
+  return { names, output, inPlace, quiet: values['quiet'] === true, flags: values as FlagValues }
 }
 
 const parsed = (args: readonly string[], options: Options) => {

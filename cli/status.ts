@@ -4,9 +4,10 @@ import { EXIT } from '../shared/errors.ts'
 import type { LeaderDocument } from '../sidecar/leader.ts'
 import type { Member } from '../sidecar/peers.ts'
 import { ask, readEndpointArgs } from './endpoint.ts'
+import { STATUS_FLAGS } from './flags.ts'
 
 export const runStatus = async (args: readonly string[]): Promise<void> => {
-  const { url, json } = readEndpointArgs(args, 0)
+  const { url, json } = readEndpointArgs(args, STATUS_FLAGS, 0)
   const leader = (await ask(`${url}/leader`)).body as LeaderDocument
   const members = await ask(`${url}/members`)
   if (json) process.stdout.write(`${JSON.stringify({ leader, members: members.body }, undefined, 2)}\n`)

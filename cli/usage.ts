@@ -3,6 +3,18 @@ import { type Settings, variableOf } from '../shared/settings.ts'
 import { SETTINGS } from '../sidecar/config.ts'
 import { RELAY_SETTINGS } from '../sidecar/relay-config.ts'
 import { WEBHOOK_SETTINGS } from '../webhook/config.ts'
+import { CHECKS } from './check-report.ts'
+import {
+  CHECK_FLAGS,
+  DEMO_FLAGS,
+  ENDPOINT_FLAGS,
+  EXPLAIN_FLAGS,
+  type Flags,
+  flagText,
+  INJECT_FLAGS,
+  REWRITE_FLAGS,
+  STATUS_FLAGS,
+} from './flags.ts'
 
 const COMMANDS = `flink-ha: high availability for Apache Flink on Kubernetes
 
@@ -27,20 +39,24 @@ const COMMANDS = `flink-ha: high availability for Apache Flink on Kubernetes
 flink-ha COMMAND --help tells more.
 `
 
+const flagRows = (flags: Flags): string => {
+  // Without a short form the long one stands below the others' long ones.
+  const texts = Object.entries(flags).map(
+    ([name, flag]) => `${flag.short === undefined ? '    ' : ''}${flagText(name, flag)}`,
+  )
+  const width = Math.max(...texts.map(text => text.length)) + 2
+  return Object.values(flags)
+    .map(({ meaning }, index) => `  ${texts[index]?.padEnd(width)}${meaning}\n`)
+    .join('')
+}
+
 const INJECT = `flink-ha inject [flags] FILE|FOLDER|-…
 
 Reads manifests (YAML or JSON, several documents, Lists), adds to the pods of Flink's Deployments, StatefulSets, Jobs,
 CronJobs, DaemonSets, ReplicaSets and Pods what the webhook would add, and writes everything to standard output. What is
 not changed comes out as it was, to the last byte. What was decided is said on standard error. Twice is the same as once.
 
-  -o, --output FILE        write there instead of standard output
-      --in-place           write each changed file back
-  -q, --quiet              only problems on standard error
-      --image IMAGE        the sidecar's image (default: flink-ha/flink-ha of this command's version)
-  -n, --namespace NAME     where objects go that name no namespace
-      --as-if-labelled     take every namespace for labelled (the default; flink-ha.io/inject: "false" still wins)
-      --no-as-if-labelled  only pods that ask by themselves: flink-ha.io/inject: "true"
-
+${flagRows({ ...REWRITE_FLAGS, ...INJECT_FLAGS })}
 Not possible without a cluster: the owner reference from pod to Deployment. Rights and Services that the webhook makes in
 labelled namespaces are not made either.
 
@@ -51,10 +67,7 @@ const UNINJECT = `flink-ha uninject [flags] FILE|FOLDER|-…
 
 Takes out of manifests what inject (or the webhook) put in, and nothing else.
 
-  -o, --output FILE  write there instead of standard output
-      --in-place     write each changed file back
-  -q, --quiet        only problems on standard error
-
+${flagRows(REWRITE_FLAGS)}
 Exit code 0; 1 when something could not be read or written: each is named, and nothing is written; 2 for wrong flags.
 `
 
@@ -62,14 +75,13 @@ const CHECK = `flink-ha check [flags]
 
 Looks at a cluster as kubectl would reach it, and tries an injection without making a pod (dry run).
 
-  -n, --namespace NAME   check this namespace (default: every one that is labelled)
-      --pre              only what has to be so before an installation: version, nodes, your rights
-  -o, --output FORMAT    text or json
-      --kubeconfig FILE  another kubeconfig than KUBECONFIG or ~/.kube/config
-      --context NAME     another context of it
+${flagRows(CHECK_FLAGS)}
+Each line is ok, warn, fail or skip (not known to you). Exit code 0; 1 when a check failed that was not allowed to;
+2 for wrong flags. The checks:
 
-Each line is ok, warn, fail or skip (not known to you). Exit code 0; 1 when a check failed; 2 for wrong flags.
-`
+${Object.entries(CHECKS)
+  .map(([id, { title }]) => `  ${id.padEnd(23)}${title}\n`)
+  .join('')}`
 
 const EXPLAIN = `flink-ha explain pod NAME -n NAMESPACE
 flink-ha explain file FILE
@@ -78,32 +90,52 @@ flink-ha explain review FILE
 Says what the webhook decides about a running pod, about the pods of a manifest, or about a stored AdmissionReview, by what,
 and what it would change.
 
-  -o, --output FORMAT        text or json
-  -n, --namespace NAME       of the pod; for a manifest: of objects that name none
-      --no-as-if-labelled    file, review: take the namespace for one without the label
-      --image IMAGE          the sidecar's image
-      --kubeconfig FILE      pod: another kubeconfig than KUBECONFIG or ~/.kube/config
-      --context NAME         pod: another context of it
-
+${flagRows(EXPLAIN_FLAGS)}
 Exit code 0; 1 when something could not be read: each is named; 2 for wrong flags.
 `
 
-export const usage = (command: string | undefined): string => {
+const STATUS = `flink-ha status [flags]
+
+Asks a sidecar who leads, who could, and since when.
+
+${flagRows(STATUS_FLAGS)}
+Exit code 0; 1 when nobody is known to lead, or the sidecar does not answer; 2 for wrong flags.
+`
+
+const SWITCHOVER = `flink-ha switchover [flags] [POD]
+
+Hands leadership to POD, or to any healthy candidate.
+
+${flagRows(ENDPOINT_FLAGS)}
+Exit code 0; 1 when it was refused, or the sidecar does not answer; 2 for wrong flags.
+`
+
+const DEMO = `flink-ha demo [flags]
+
+Two JobManagers on an embedded API: kill the leader, watch the other take over.
+
+${flagRows(DEMO_FLAGS)}
+Exit code 0; 1 when it did not do what it should; 2 for wrong flags.
+`
+
+const OF_PEOPLE: { readonly [command: string]: string } = {
+  inject: INJECT,
+  uninject: UNINJECT,
+  check: CHECK,
+  explain: EXPLAIN,
+  status: STATUS,
+  switchover: SWITCHOVER,
+  demo: DEMO,
+}
+
+export const usage = (command = ''): string => {
   switch (command) {
     case 'webhook':
       return settingsText('flink-ha webhook', WEBHOOK_SETTINGS)
     case 'sidecar':
       return `${settingsText('flink-ha sidecar', SETTINGS)}\n${settingsText('flink-ha sidecar --relay', RELAY_SETTINGS)}`
-    case 'inject':
-      return INJECT
-    case 'uninject':
-      return UNINJECT
-    case 'check':
-      return CHECK
-    case 'explain':
-      return EXPLAIN
     default:
-      return COMMANDS
+      return Object.hasOwn(OF_PEOPLE, command) ? (OF_PEOPLE[command] as string) : COMMANDS
   }
 }
 

@@ -7,7 +7,9 @@ import t from 'tap'
 const PURE = [
   'cli/check-report.ts',
   'cli/explain-pod.ts',
+  'cli/flags.ts',
   'cli/pod-templates.ts',
+  'cli/reasons.ts',
   'cli/rewrite.ts',
   'cli/yaml-documents.ts',
   'shared/api-access.ts',

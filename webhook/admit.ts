@@ -6,7 +6,7 @@
 import type { SkipReason } from '../shared/names.ts'
 import { type Decision, decide, type Facts, type Injection, wishOf } from './decide.ts'
 import { applied, type InjectContext, InjectError, injectOperations } from './inject.ts'
-import { nameOf } from './pod.ts'
+import { nameOf, type Pod } from './pod.ts'
 import { allow, deny, type ReviewRequest, type ReviewResponse } from './review.ts'
 
 /** What became of a pod: label values of the metric and fields of the log, bounded. */
@@ -46,7 +46,7 @@ export const answerTo = (
   if (decision.inject === false) {
     const { reason, message } = decision
     const outcome = outcomeOf(request, 'skip', reason, message)
-    outcome.regrettable = isRegrettable(request, reason)
+    outcome.regrettable = isRegrettable(request.pod, reason)
     const said = outcome.regrettable ? [`not injected: ${reason}: ${message}`] : []
     return { answer: allow(request.uid, said), outcome }
   }
@@ -77,7 +77,8 @@ export const failureOf = (
   return { answer, outcome }
 }
 
-const isRegrettable = ({ pod }: ReviewRequest, reason: SkipReason): boolean => {
+/** Whether whoever asked for the sidecar has reason to regret that the pod was skipped. */
+export const isRegrettable = (pod: Pod, reason: SkipReason): boolean => {
   if (CHOSEN.includes(reason)) return false
   const wish = wishOf(pod)
   return !NOT_MEANT.includes(reason) || ('wants' in wish && wish.wants === true)

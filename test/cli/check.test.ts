@@ -24,7 +24,14 @@ import { problemsOf } from '../world/problems.ts'
 const VERSION = '0.1.0'
 const NOW_MS = Date.parse('2026-06-01T00:00:00Z')
 const DAY_MS = 86_400_000
-const ARGS: CheckArgs = { namespace: undefined, pre: false, json: true, kubeconfig: undefined, context: undefined }
+const ARGS: CheckArgs = {
+  namespace: undefined,
+  pre: false,
+  allow: [],
+  json: true,
+  kubeconfig: undefined,
+  context: undefined,
+}
 const CONFIGURATION = 'manifests/base/mutating-webhook-configuration.yaml'
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64')
@@ -187,6 +194,18 @@ t.test('each fault is found by its check', async t => {
     pods: [
       [
         'warn',
+        /^left without a sidecar: host \(host-network\)$/,
+        c => {
+          const { metadata, spec } = jobManagerPod('x') as { metadata: object; spec: object }
+          const labels = { component: 'jobmanager' }
+          const of = (name: string) => ({ ...metadata, name, labels, annotations: {} })
+          c.create('pods', 'flink', { metadata: of('host'), spec: { ...spec, hostNetwork: true } })
+          const annotations = { 'flink-ha.io/inject': 'false' }
+          c.create('pods', 'flink', { metadata: { ...of('out'), annotations }, spec })
+        },
+      ],
+      [
+        'fail',
         /should have: late$/,
         c =>
           c.create('pods', 'flink', {
@@ -221,6 +240,18 @@ t.test('each fault is found by its check', async t => {
       t.equal(found.code, found.findings.some(one => one.result === 'fail') ? 1 : 0)
       if (result === 'fail') t.not(found.of(id).hint, undefined)
     }
+})
+
+t.test('a check that may fail is a warning, and does not make the exit code', async t => {
+  const cluster = await healthy()
+  const metadata = { name: 'late', labels: { component: 'jobmanager' } }
+  cluster.create('pods', 'flink', { ...jobManagerPod('x'), metadata })
+  t.equal((await findings(cluster)).code, 1)
+  const { of, code } = await findings(cluster, { allow: ['pods'] })
+  t.match(of('pods'), { result: 'warn', message: /should have: late$/, hint: /rollout restart/ })
+  t.equal(code, 0)
+  cluster.version = 'v1.28.0'
+  t.equal((await findings(cluster, { allow: ['pods'] })).code, 1, 'others count')
 })
 
 t.test('JobManagers that opted out need neither rights nor a Service', async t => {

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { readCheckArgs } from '../../cli/check.ts'
-import { INJECT_OPTIONS } from '../../cli/inject.ts'
+import * as tables from '../../cli/flags.ts'
 import { usage } from '../../cli/usage.ts'
 import { SETTINGS } from '../../sidecar/config.ts'
 import { RELAY_SETTINGS } from '../../sidecar/relay-config.ts'
@@ -9,9 +9,18 @@ import { WEBHOOK_SETTINGS } from '../../webhook/config.ts'
 t.test('the help of each command names each of its flags', async t => {
   for (const flag of Object.keys(WEBHOOK_SETTINGS)) t.match(usage('webhook'), `--${flag} `, flag)
   for (const flag of Object.keys({ ...SETTINGS, ...RELAY_SETTINGS })) t.match(usage('sidecar'), `--${flag} `, flag)
-  for (const flag of Object.keys(INJECT_OPTIONS)) t.match(usage('inject'), `--${flag} `, flag)
-  for (const flag of ['output', 'in-place', 'quiet'])
-    for (const command of ['inject', 'uninject']) t.match(usage(command), `--${flag} `, `${command} --${flag}`)
+  const { CHECK_FLAGS, DEMO_FLAGS, ENDPOINT_FLAGS, EXPLAIN_FLAGS, INJECT_FLAGS, REWRITE_FLAGS, STATUS_FLAGS } = tables
+  const byCommand = {
+    inject: { ...REWRITE_FLAGS, ...INJECT_FLAGS },
+    uninject: REWRITE_FLAGS,
+    check: CHECK_FLAGS,
+    explain: EXPLAIN_FLAGS,
+    status: STATUS_FLAGS,
+    switchover: ENDPOINT_FLAGS,
+    demo: DEMO_FLAGS,
+  }
+  for (const [command, flags] of Object.entries(byCommand))
+    for (const flag of Object.keys(flags)) t.match(usage(command), `--${flag} `, `${command} --${flag}`)
 })
 
 t.test('the help names every command', async t => {
@@ -34,12 +43,12 @@ t.test('the flags that the help of check names exist', async t => {
   const flags = [...usage('check').matchAll(/--([a-z-]+)( [A-Z]+)?/g)]
   t.ok(flags.length >= 5)
   for (const [, flag, value] of flags) {
-    const given = flag === 'output' ? 'json' : 'x'
+    const given = flag === 'output' ? 'json' : flag === 'allow' ? 'pods' : 'x'
     t.doesNotThrow(() => readCheckArgs([`--${flag}`, ...(value === undefined ? [] : [given])]), flag ?? '')
   }
 })
 
 t.test('no line is wider than a terminal of 130', async t => {
-  for (const command of [undefined, 'inject', 'uninject', 'check', 'explain'])
+  for (const command of [undefined, 'inject', 'uninject', 'check', 'explain', 'status', 'switchover', 'demo'])
     for (const line of usage(command).split('\n')) t.ok(line.length <= 130, line)
 })
