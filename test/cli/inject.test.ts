@@ -58,6 +58,8 @@ t.test('documents that are not changed keep every byte', async t => {
     'kind:   Unknown\nspec:  {a:   1}   # x\n\n\n',
     '---\r\na: "b"\r\n',
     'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: patch}\nspec: {replicas: 3}\n',
+    // OpenShift's: its pods are injected by the webhook.
+    `apiVersion: apps.openshift.io/v1\nkind: DeploymentConfig\nspec: {template: {metadata: {labels: {component: jobmanager}}}}\n`,
     '{"kind": "Service",  "spec": {}}',
     'just text\n',
     '',

@@ -140,6 +140,16 @@ t.test('an owner that is not told in time costs the pod a reference, and the act
   )
 })
 
+t.test('a second signal ends it at once, with exit code 1', async t => {
+  const { webhook } = await world(t)
+  const first = webhook.end('SIGTERM')
+  await webhook.said('stopping')
+  const atMs = performance.now()
+  t.equal(await webhook.end('SIGTERM'), 1)
+  t.equal(await first, 1)
+  t.ok(performance.now() - atMs < 3_000, 'and does not serve for the five seconds that the first one leaves it')
+})
+
 t.test('bad settings end it at once, with exit code 2 and every problem', async t => {
   const webhook = new WebhookProcess(['--port', 'x', '--tls', 'y'])
   await t.rejects(webhook.said('serving'), { message: /ended with 2/ })

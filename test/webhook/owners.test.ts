@@ -81,6 +81,7 @@ t.test('without a ReplicaSet, or without a Deployment, there is no owner and no 
     { ...pod, metadata: {} },
     owned({ kind: 'StatefulSet' }),
     owned({ kind: 'Job', apiVersion: 'batch/v1' }),
+    owned({ kind: 'ReplicationController', apiVersion: 'v1' }),
     owned({ controller: false }),
     owned({ apiVersion: 'argoproj.io/v1' }),
   ])
@@ -89,6 +90,17 @@ t.test('without a ReplicaSet, or without a Deployment, there is no owner and no 
   t.same(await world(replicaSet('rs-1', null)).ask(), {})
   t.same(await world(replicaSet('rs-1', [{ ...deployment, controller: false }])).ask(), {})
   t.same(await world(replicaSet('rs-1', [{ ...deployment, kind: 'Rollout', apiVersion: 'argoproj.io/v1' }])).ask(), {})
+})
+
+t.test('a name cut at 63 characters is no riddle: the Deployment is read, not guessed', async t => {
+  const name = 'a'.repeat(63)
+  const long = { metadata: { name, uid: 'rs-1', ownerReferences: [{ ...deployment, name: `${'a'.repeat(200)}` }] } }
+  const client = new ScriptedClient(() => ({ status: 200, body: long }))
+  const owners = new Owners({ client, clock: new VirtualClock(), cache: { get: () => undefined } })
+  const pod = jobManagerPod()
+  pod.metadata.ownerReferences = [{ ...pod.metadata.ownerReferences![0]!, name }]
+  t.same(await owners.deploymentOf('flink', pod, 4_000), { owner: { ...owner, name: 'a'.repeat(200) } })
+  t.same(client.asked, [`GET /apis/apps/v1/namespaces/flink/replicasets/${name}`])
 })
 
 t.test('of two owners the controller counts', async t => {

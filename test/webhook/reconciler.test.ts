@@ -189,6 +189,28 @@ t.test('what fails is tried again every few seconds, and keeps nothing else from
   await world.clock.until(() => world.owners('configmaps', 'flink-config').length === 1, 'the tree', 16_000)
 })
 
+t.test('a conflict over a ConfigMap is tried again, on its newest version, and is not worth a word', async t => {
+  const world = await newWorld(t)
+  makeSession(world)
+  world.label('flink')
+  const isPatch = ({ method, path }: { method: string; path: string }): boolean =>
+    method === 'PATCH' && path.endsWith('/configmaps/flink-config')
+  world.server.fail({ match: isPatch, status: 409, times: 1 })
+  world.replica()
+  const conflicts = (): number => world.server.requests.filter(({ status }) => status === 409).length
+  await world.until(() => conflicts() === 1, 'the first conflict')
+  // Somebody else writes between our sight of it and our write: this one is the API server's own.
+  world.server.dropWatchEvents(true)
+  world.patch('configmaps', 'flink-config', { data: { 'config.yaml': 'a: c' } })
+  await world.until(() => conflicts() >= 2, 'a real one')
+  t.strictSame(world.owners('configmaps', 'flink-config'), [], 'what was judged on an old version is not written')
+  world.server.dropWatchEvents(false)
+  world.server.expireWatches()
+  await world.clock.until(() => world.owners('configmaps', 'flink-config').length === 1, 'the owner', 60_000, 50)
+  t.match(world.find('configmaps', 'flink-config')?.['data'], { 'config.yaml': 'a: c' })
+  t.notOk(world.events().includes('ReconcileFailed'))
+})
+
 t.test('without rights over ConfigMaps the rest is done', async t => {
   const world = await newWorld(t)
   makeSession(world)

@@ -202,18 +202,33 @@ t.test('a new certificate is served to new connections, without a restart; an un
   t.equal((await admission.post(reviewOf(jobManagerPod()), { agent: new Agent() })).status, 200)
 })
 
-t.test('TLS before 1.2 is not spoken', async t => {
+t.test('TLS 1.2 and 1.3 are spoken, older versions and weak ciphers are not, whatever a client would take', async t => {
   const admission = await started(t)
-  const socket = connect({
-    host: '127.0.0.1',
-    port: admission.port,
-    ca: admission.pair.caPem,
-    servername: SERVER_NAME,
-    minVersion: 'TLSv1',
-    maxVersion: 'TLSv1.1',
-  })
-  const [error] = await once(socket, 'error').catch((reason: Error) => [reason])
-  t.ok(error instanceof Error)
+  /** What came of a handshake: the version, or why not. */
+  const shaken = async (options: object): Promise<string> => {
+    const socket = connect({
+      host: '127.0.0.1',
+      port: admission.port,
+      ca: admission.pair.caPem,
+      servername: SERVER_NAME,
+      ...options,
+    })
+    const outcome = await Promise.race([
+      once(socket, 'secureConnect').then(() => String(socket.getProtocol())),
+      once(socket, 'close').then(() => 'closed'),
+    ]).catch((error: { code?: string }) => error.code ?? 'no code')
+    socket.destroy()
+    return outcome
+  }
+  for (const version of ['TLSv1.2', 'TLSv1.3'])
+    t.equal(await shaken({ minVersion: version, maxVersion: version }), version)
+  // Below security level 1 OpenSSL lets a client offer anything.
+  const anything = { minVersion: 'TLSv1', ciphers: 'ALL:eNULL@SECLEVEL=0' }
+  t.equal(await shaken({ ...anything, maxVersion: 'TLSv1.1' }), 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION')
+  const at12 = { ...anything, maxVersion: 'TLSv1.2' }
+  t.equal(await shaken(at12), 'TLSv1.2')
+  for (const ciphers of ['eNULL', 'aNULL', 'CAMELLIA'])
+    t.match(await shaken({ ...at12, ciphers: `${ciphers}@SECLEVEL=0` }), /^ERR_SSL_.*HANDSHAKE_FAILURE$/, ciphers)
 })
 
 t.test('at the end requests on open connections are still served, and told to go', async t => {
