@@ -5,6 +5,7 @@ import type { Registry } from 'prom-client'
 import { EXIT } from '../shared/errors.ts'
 import {
   ANNOTATION_CLUSTER_ID,
+  ANNOTATION_END_DEPOSED,
   ANNOTATION_INJECTED,
   ANNOTATION_LOCK,
   ANNOTATION_OWNER_SET,
@@ -97,6 +98,13 @@ const WISHES: readonly Mark[] = [
     'election timings',
   ],
   [ANNOTATION_LOCK, 'JobManager pod annotation', choices(LOCKS), code('configmap'), 'what holds the lock'],
+  [
+    ANNOTATION_END_DEPOSED,
+    'JobManager pod annotation',
+    choices(['true', 'false']),
+    code('false'),
+    'a JVM that is frozen while its term goes on elsewhere is ended by a liveness probe',
+  ],
   [
     ANNOTATION_TASKMANAGER,
     'TaskManager pod annotation',

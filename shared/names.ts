@@ -22,6 +22,8 @@ export const ANNOTATION_DEFAULT_CONTAINER = 'kubectl.kubernetes.io/default-conta
 export const ANNOTATION_CLUSTER_ID = 'flink-ha.io/cluster-id'
 export const ANNOTATION_PROFILE = 'flink-ha.io/profile'
 export const ANNOTATION_LOCK = 'flink-ha.io/lock'
+/** `"true"`: a JVM that is frozen while its term goes on elsewhere is ended, by its container's liveness probe. */
+export const ANNOTATION_END_DEPOSED = 'flink-ha.io/end-deposed'
 /** What a TaskManager pod gets: `sidecar` (a relay), `service` (the variable alone) or `off`. */
 export const ANNOTATION_TASKMANAGER = 'flink-ha.io/taskmanager'
 /** Resources of the injected container, each by itself; the value is a Kubernetes quantity. */

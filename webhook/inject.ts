@@ -14,7 +14,7 @@ import type { Injection } from './decide.ts'
 import { flinkContainers } from './flink-containers.ts'
 import { add, addFirst, addLast, addMember, type Operation, remove, type Step } from './patch.ts'
 import { allContainers, annotationOf, labelOf, type Pod } from './pod.ts'
-import { masterFor, ownIndexes, sidecarContainer, tokenVolume } from './sidecar-spec.ts'
+import { deposedProbe, masterFor, ownIndexes, sidecarContainer, tokenVolume } from './sidecar-spec.ts'
 import { withoutOurs } from './uninject.ts'
 
 export type DeploymentReference = { apiVersion: string; kind: 'Deployment'; name: string; uid: string }
@@ -33,6 +33,7 @@ export const injectOperations = (pod: Pod, decision: Injection, context: InjectC
   ...metadataOperations(pod, decision, context),
   ...(hasSidecar(decision) ? sidecarOperations(pod, decision, context) : []),
   ...masterOperations(pod, decision),
+  ...probeOperations(pod, decision),
 ]
 
 /** In mode `service` a TaskManager gets the variable alone. */
@@ -83,6 +84,16 @@ const masterOperations = (pod: Pod, { inject, settings }: Injection): Operation[
     return [addLast(['spec', 'containers', index, 'env'], env, { name: ENV_KUBERNETES_MASTER, value })]
   })
 }
+
+/** A container that has a liveness probe keeps it: `decide.ts` says so in a warning. */
+const probeOperations = (pod: Pod, { inject, settings }: Injection): Operation[] =>
+  settings.endDeposed
+    ? flinkContainers(pod, inject).flatMap(index =>
+        pod.spec.containers[index]?.['livenessProbe'] === undefined
+          ? [add(['spec', 'containers', index, 'livenessProbe'], deposedProbe())]
+          : [],
+      )
+    : []
 
 /** The pod after the operations; the given one is left as it was. @throws InjectError */
 export const injectedPod = (pod: Pod, decision: Injection, context: InjectContext): Pod =>

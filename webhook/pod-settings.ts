@@ -3,6 +3,7 @@
 import { CLUSTER_ID_RULE, isClusterId } from '../shared/cluster-id.ts'
 import {
   ANNOTATION_CLUSTER_ID,
+  ANNOTATION_END_DEPOSED,
   ANNOTATION_INJECTED,
   ANNOTATION_LOCK,
   ANNOTATION_PROFILE,
@@ -11,12 +12,15 @@ import {
   DOMAIN,
   LABEL_CLUSTER,
   LABEL_INJECT,
+  PORT_POD,
 } from '../shared/names.ts'
 import { PROFILES } from '../shared/timings.ts'
 import { clusterIdOf, toldByFlink } from './cluster-id.ts'
+import { flinkContainers } from './flink-containers.ts'
 import { annotationOf, labelOf, type Pod, type Role } from './pod.ts'
 import { parseQuantity } from './quantity.ts'
 import { shown } from './shape.ts'
+import { isDeposedProbe } from './sidecar-spec.ts'
 
 export type ResourceName = keyof typeof ANNOTATION_RESOURCES
 export type Resources = { [name in ResourceName]: string | undefined }
@@ -27,6 +31,8 @@ export type PodSettings = {
   /** undefined: the sidecar's own default. */
   profile: string | undefined
   lock: string | undefined
+  /** Whether Flink's container gets a liveness probe that ends a deposed JVM. */
+  endDeposed: boolean
   taskmanager: TaskManagerMode
   resources: Resources
 }
@@ -47,6 +53,7 @@ const KNOWN_ANNOTATIONS: readonly string[] = [
   ANNOTATION_CLUSTER_ID,
   ANNOTATION_PROFILE,
   ANNOTATION_LOCK,
+  ANNOTATION_END_DEPOSED,
   ANNOTATION_TASKMANAGER,
   ...Object.values(ANNOTATION_RESOURCES),
 ]
@@ -64,14 +71,27 @@ export const readPodSettings = (pod: Pod, role: Role): ReadSettings => {
     clusterId: readClusterId(pod, problems),
     profile: role === 'jobmanager' ? choice(ANNOTATION_PROFILE, Object.keys(PROFILES)) : undefined,
     lock: role === 'jobmanager' ? choice(ANNOTATION_LOCK, LOCKS) : undefined,
+    endDeposed: role === 'jobmanager' && choice(ANNOTATION_END_DEPOSED, ['true', 'false']) === 'true',
     taskmanager: 'sidecar',
     resources: DEFAULT_RESOURCES[role],
   }
   if (role === 'taskmanager')
     settings.taskmanager = (choice(ANNOTATION_TASKMANAGER, TASKMANAGER_MODES) as TaskManagerMode) ?? 'sidecar'
   settings.resources = readResources(pod, role, problems)
-  return { settings, problems, warnings: readWarnings(pod) }
+  const warnings = [...readWarnings(pod), ...(settings.endDeposed ? ownProbes(pod, role) : [])]
+  return { settings, problems, warnings }
 }
+
+/** Two liveness probes cannot be had, and the user's is not ours to replace. */
+const ownProbes = (pod: Pod, role: Role): string[] =>
+  flinkContainers(pod, role).flatMap(index => {
+    const { name, livenessProbe } = pod.spec.containers[index]!
+    if (livenessProbe === undefined || livenessProbe === null || isDeposedProbe(livenessProbe)) return []
+    const rule = `httpGet of path /jvm on port ${PORT_POD}, terminationGracePeriodSeconds 1`
+    return [
+      `annotation ${ANNOTATION_END_DEPOSED}: container ${shown(name)} has a livenessProbe of its own; it needs ${rule}`,
+    ]
+  })
 
 const readClusterId = (pod: Pod, problems: string[]): string | undefined => {
   const wish = annotationOf(pod, ANNOTATION_CLUSTER_ID)

@@ -55,6 +55,26 @@ export const sidecarContainer = (pod: Pod, role: Role, settings: PodSettings, im
   }),
 })
 
+/**
+ * Ends Flink's container when its JVM was deposed over its head and stays silent: before the 50 s of Flink's heartbeats are over,
+ * and not while a sidecar restarts, which cannot answer for some seconds (Kubernetes, "Configure Probes").
+ */
+export const deposedProbe = () => ({
+  httpGet: { path: '/jvm', port: PORT_POD },
+  periodSeconds: 5,
+  failureThreshold: 4,
+  terminationGracePeriodSeconds: 1,
+})
+
+/** Ours, with the defaults that the API server adds. */
+export const isDeposedProbe = (probe: unknown): boolean => {
+  const { httpGet, terminationGracePeriodSeconds: grace } = (probe ?? {}) as {
+    httpGet?: { path?: string; port?: number }
+    terminationGracePeriodSeconds?: number
+  }
+  return httpGet?.path === '/jvm' && httpGet.port === PORT_POD && grace === 1
+}
+
 /** A token of the sidecar's own, whatever the pod says of automounting: Flink's containers get none from us. */
 export const tokenVolume = (): Volume => ({
   name: VOLUME_TOKEN,

@@ -3,7 +3,7 @@ import { ANNOTATION_INJECTED, ENV_KUBERNETES_MASTER, LABEL_CLUSTER, VOLUME_TOKEN
 import { clusterIdOf } from './cluster-id.ts'
 import { isOurMaster } from './flink-containers.ts'
 import { annotationOf, type Container, type Pod } from './pod.ts'
-import { ownIndexes } from './sidecar-spec.ts'
+import { isDeposedProbe, ownIndexes } from './sidecar-spec.ts'
 
 /**
  * The pod as it was before injection; one that was not injected comes back as it is. A list or map that is left empty goes as
@@ -39,7 +39,7 @@ export const withoutOurs = (
       ownerReferences: metadata.ownerReferences?.filter(({ uid }) => uid !== owner?.uid),
     }),
     spec: filled(
-      { ...spec, containers: spec.containers.map(withoutMaster) },
+      { ...spec, containers: spec.containers.map(withoutAdditions) },
       {
         initContainers: spec.initContainers?.filter((_, index) => !own.has(index)),
         volumes: spec.volumes?.filter(({ name }) => name !== VOLUME_TOKEN),
@@ -48,9 +48,10 @@ export const withoutOurs = (
   }
 }
 
-const withoutMaster = (container: Container): Container =>
+const withoutAdditions = (container: Container): Container =>
   filled(container, {
     env: container.env?.filter(({ name, value }) => name !== ENV_KUBERNETES_MASTER || !isOurMaster(value)),
+    livenessProbe: isDeposedProbe(container['livenessProbe']) ? undefined : (container['livenessProbe'] as object),
   })
 
 const without = (map: { [name: string]: string } | null | undefined, name: string) => {

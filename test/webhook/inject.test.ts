@@ -45,6 +45,25 @@ t.test('golden pairs: what a pod becomes', async t => {
   }
 })
 
+t.test('a deposed JVM is ended by a liveness probe, if that is asked for and there is none', async t => {
+  const asking = (probe?: object): Pod => {
+    const pod = jobManager()
+    const [flink] = pod.spec.containers
+    delete flink!['livenessProbe']
+    if (probe !== undefined) flink!['livenessProbe'] = probe
+    pod.metadata.annotations = { ...pod.metadata.annotations, 'flink-ha.io/end-deposed': 'true' }
+    return pod
+  }
+  const pod = asking()
+  const result = inject(pod)
+  const probe = result.spec.containers[0]?.['livenessProbe']
+  t.match(probe, { httpGet: { path: '/jvm', port: 4041 }, terminationGracePeriodSeconds: 1 })
+  t.equal(JSON.stringify(uninjectedPod(result)), JSON.stringify(pod), 'and it is taken out again')
+  const own = asking({ tcpSocket: { port: 6123 } })
+  t.same(inject(own).spec.containers[0]?.['livenessProbe'], { tcpSocket: { port: 6123 } }, 'one of its own stays')
+  t.match(injection(own).warnings, [/end-deposed: container "jobmanager" has a livenessProbe of its own/])
+})
+
 t.test('injecting twice changes nothing', async t => {
   for (const name of names) {
     const once = inject(fixture(name), { ...context, owner })

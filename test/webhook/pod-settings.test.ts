@@ -14,6 +14,7 @@ t.test('without annotations everything is the default', async t => {
       clusterId: undefined,
       profile: undefined,
       lock: undefined,
+      endDeposed: false,
       taskmanager: 'sidecar',
       resources: DEFAULT_RESOURCES.jobmanager,
     },
