@@ -1,4 +1,4 @@
-// The election, rule by rule. The names say what holds; test/mutations.mjs removes the rules one by one and looks at which
+// The election, rule by rule. The names say what holds; test/mutations-list.ts removes the rules one by one and looks at which
 // of these turns red.
 import t from 'tap'
 import {
@@ -242,6 +242,36 @@ t.test('a storm of conflicts is answered ever more slowly', async t => {
     play.at(now, { type: 'lock-seen', lock: play.state.lock as Lock, read: true })
   }
   t.ok(writes > 2 && writes < 12, `${writes} writes in 5 s`)
+})
+
+t.test('a failed read is tried again, after a while', async t => {
+  const play = leader()
+  play.at(2_010, { type: 'tick' })
+  play.at(2_020, { type: 'write-failed', id: play.write().id, why: 'conflict' })
+  play.at(2_030, { type: 'read-failed' })
+  const wakeAtMs = election.wakeAtMs(play.state)
+  t.ok(wakeAtMs > 2_030 && wakeAtMs < 4_030, `at ${wakeAtMs}`)
+  play.at(wakeAtMs, { type: 'tick' })
+  play.at(wakeAtMs + 10, { type: 'write-failed', id: play.write().id, why: 'conflict' })
+  t.match(play.actions.at(-1), { type: 'read-lock' }, 'the next try finds out the same, and reads')
+})
+
+t.test('a failed renewal is tried again before the next retry period', async t => {
+  const play = leader()
+  play.at(2_010, { type: 'tick' })
+  play.at(2_020, { type: 'write-failed', id: play.write().id, why: 'unreachable' })
+  const wakeAtMs = election.wakeAtMs(play.state)
+  t.ok(wakeAtMs < 2_200, `at ${wakeAtMs}`)
+  t.match(play.at(wakeAtMs, { type: 'tick' }), [{ type: 'write-lock', write: { kind: 'renew' } }])
+})
+
+t.test('whoever lost a term stands for the next one', async t => {
+  const play = leader()
+  play.at(100, { type: 'lock-seen', lock: play.lock('other') })
+  t.match(play.actions, [{ type: 'yield' }])
+  t.match(play.at(200, { type: 'lock-seen', lock: play.lock('') }), [
+    { type: 'write-lock', write: { kind: 'acquire' } },
+  ])
 })
 
 t.test('a leader that sees another holder yields at once', async t => {

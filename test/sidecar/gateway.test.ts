@@ -288,6 +288,8 @@ t.test('a leader whose renewals succeed again tells its JVM so', async t => {
 
 t.test('a JVM without a granted term cannot write anything', async t => {
   const { api, jvm } = await stage(t)
+  await jvm.ask('GET', `${PATH}?fieldSelector=metadata.name%3D${LOCK}`)
+  t.equal((await jvm.claim('99999')).status, 409, 'nor claim the lock while its sidecar does not lead')
   const json = { 'content-type': 'application/json' }
   for (const [method, path, body] of [
     ['POST', PATH, { metadata: { name: JOB } }],
@@ -334,9 +336,10 @@ t.test('a JVM that dies gives the lock back in the moment, and its successor is 
 })
 
 t.test('a JVM that gives the lock up is not let back in', async t => {
-  const { jvm, real } = await stage(t)
+  const { jvm, real, sidecar } = await stage(t)
   const { body: lock } = await jvm.lead()
   t.equal((await jvm.claim(lock.metadata.resourceVersion ?? '', '')).status, 200)
+  t.notOk(sidecar.candidate.leading(), 'its word is enough: nobody waits for its silence')
   await until(() => holderIn(real() as unknown as ConfigMap) === '')
   t.equal((await jvm.claim(lock.metadata.resourceVersion ?? '')).status, 409)
 })

@@ -5,16 +5,16 @@ export type Answer = { status: number; body?: unknown } | 'unreachable' | Promis
 
 export class ScriptedClient extends KubeClient {
   readonly asked: string[] = []
-  answer: (method: string, path: string) => Answer
+  answer: (method: string, path: string, body: unknown) => Answer
 
-  constructor(answer: (method: string, path: string) => Answer) {
+  constructor(answer: (method: string, path: string, body: unknown) => Answer) {
     super({ url: 'http://127.0.0.1:1', userAgent: 'test', monoMs: () => 0 })
     this.answer = answer
   }
 
-  override async request(method: string, path: string, _input: RequestInput): Promise<KubeResponse> {
+  override async request(method: string, path: string, input: RequestInput): Promise<KubeResponse> {
     this.asked.push(`${method} ${path}`)
-    const answer = await this.answer(method, path)
+    const answer = await this.answer(method, path, input.body)
     if (answer === 'unreachable') throw new Unreachable(`${method} ${path}: refused`)
     return { headers: {}, body: undefined, ...answer }
   }

@@ -1,0 +1,550 @@
+/**
+ * The rules of the election, the gateway and the fence, each with a weakening of one line and with who has to notice it. The
+ * groups are what electors for Kubernetes got wrong, in this order of frequency or in their algorithms. Add the removal of
+ * each new rule here; `npm run mutations` tries them, `mutations.test.ts` holds that each one still fits the code.
+ */
+import { type Finder, SIMULATION, tests } from './mutation-finders.ts'
+
+export type Mutation = {
+  /** What holds, as a sentence that the weakening makes false. */
+  rule: string
+  file: string
+  /** Is there once. */
+  code: string
+  weaker: string
+  /** Cheapest first; one that notices is enough. */
+  finders: readonly Finder[]
+}
+
+const election = tests('test/shared/election.test.ts')
+const worlds = tests('test/shared/election-world.test.ts')
+const jvm = tests('test/sidecar/jvm.test.ts')
+const lockWrite = tests('test/sidecar/lock-write.test.ts')
+const lock = tests('test/shared/lock.test.ts')
+const informer = (rule: string): Finder => tests('test/shared/informer.test.ts', rule)
+const gateway = (rule: string): Finder => tests('test/sidecar/gateway.test.ts', rule)
+const endpoint = (rule: string): Finder => tests('test/sidecar/endpoint.test.ts', rule)
+
+const rule = (
+  text: string,
+  file: string,
+  code: string,
+  weaker: string,
+  ...finders: [Finder, ...Finder[]]
+): Mutation => ({ rule: text, file, code, weaker, finders })
+
+const ELECTION = 'shared/election.ts'
+const CANDIDATE = 'sidecar/candidate.ts'
+const GATEWAY = 'sidecar/gateway.ts'
+
+/** A term ends before the next one begins. */
+const TERMS = [
+  rule(
+    'a term counts from the sending, not from the reply',
+    ELECTION,
+    'see(acknowledge(done, s.write), event.lock',
+    'see(acknowledge(done, { ...s.write, sentAtMs: now.monoMs }), event.lock',
+    election,
+    SIMULATION,
+  ),
+  rule(
+    'the deadline ends a term',
+    ELECTION,
+    "if (s.role !== 'leader' || now.monoMs < validUntilMs(s)) return s",
+    'return s',
+    election,
+    worlds,
+    SIMULATION,
+  ),
+  rule(
+    'the deadline ends a term while a call is under way, too',
+    ELECTION,
+    "if (s.role !== 'leader' || now.monoMs < validUntilMs(s)) return s",
+    "if (s.role !== 'leader' || s.write !== undefined || now.monoMs < validUntilMs(s)) return s",
+    election,
+    SIMULATION,
+  ),
+  rule(
+    'whoever slept looks at the clock before he takes an event',
+    ELECTION,
+    'let s = settle(before, now, actions)',
+    'let s = before',
+    election,
+    SIMULATION,
+  ),
+  rule(
+    'whoever slept looks at the clock before he answers',
+    CANDIDATE,
+    'return this.#options.clock.monoMs() < this.#election.validUntilMs(this.#state)',
+    "return this.#state.role === 'leader'",
+    tests('test/sidecar/candidate.test.ts'),
+    SIMULATION,
+  ),
+  rule(
+    'a late success does not lead',
+    ELECTION,
+    'if (now.monoMs >= s.heldSinceMs + t.renewDeadlineMs) return s',
+    '',
+    election,
+    worlds,
+    SIMULATION,
+  ),
+  rule(
+    'a lease is longer than the renew deadline, by more than clocks may drift',
+    'shared/timings.ts',
+    'if (t.renewDeadlineMs > latest)',
+    'if (t.renewDeadlineMs > t.leaseMs)',
+    tests('test/shared/timings.test.ts'),
+  ),
+  rule(
+    'a follower waits the whole lease',
+    ELECTION,
+    'return s.lockSinceMs + lock.record.leaseMs',
+    'return s.lockSinceMs + lock.record.leaseMs / 2',
+    election,
+    worlds,
+    SIMULATION,
+  ),
+  rule(
+    'a follower waits for the lease of the record, not for its own',
+    ELECTION,
+    'return s.lockSinceMs + lock.record.leaseMs',
+    'return s.lockSinceMs + t.leaseMs',
+    election,
+    SIMULATION,
+  ),
+  rule(
+    'a follower waits from its own sight, not from the time that the record states',
+    ELECTION,
+    'unchanged(s.lock, lock) ? s.lockSinceMs : now.monoMs',
+    'unchanged(s.lock, lock) ? s.lockSinceMs : now.monoMs - Math.max(0, now.wallUs / 1000 - (Date.parse(lock.record?.renewTime ?? "") || now.wallUs / 1000))',
+    election,
+    worlds,
+    SIMULATION,
+  ),
+  rule('a renewal begins the wait anew', ELECTION, '    a.raw === b.raw &&\n', '', election, worlds, SIMULATION),
+  rule(
+    'a renewal never looks like the last one',
+    ELECTION,
+    'old?.renewTime === stamp ? formatTime(now.wallUs + 1) : stamp',
+    'stamp',
+    election,
+    worlds,
+    SIMULATION,
+  ),
+  rule(
+    'another holder ends a term',
+    ELECTION,
+    'if (mine === undefined || !isMine(mine)) return lost(fresh, actions)',
+    'if (mine === undefined || !isMine(mine)) return fresh',
+    election,
+    worlds,
+    SIMULATION,
+  ),
+]
+
+/** What is written, and what the answer means. */
+const WRITES = [
+  rule(
+    'a write is a compare-and-set on the version that was judged',
+    'shared/lock.ts',
+    '    resourceVersion: write.version,\n    labels,',
+    '    labels,',
+    lock,
+    SIMULATION,
+  ),
+  rule(
+    'so is one of a Lease',
+    'shared/lock.ts',
+    'metadata: { resourceVersion: write.version, annotations: besides(write, jvm) },',
+    'metadata: { annotations: besides(write, jvm) },',
+    lock,
+  ),
+  rule(
+    'an unanswered write is not taken as made',
+    ELECTION,
+    'return backOff({ ...s, write: undefined, unknown: [...s.unknown, s.write] }, now, event.retryAfterMs)',
+    'return backOff({ ...acknowledge(s, s.write), write: undefined }, now, event.retryAfterMs)',
+    election,
+    worlds,
+    SIMULATION,
+  ),
+  rule('nor as not made', ELECTION, 'unknown: [...s.unknown, s.write] }', 'unknown: s.unknown }', election, SIMULATION),
+  rule(
+    'a 5xx leaves the outcome unknown',
+    'shared/lock-writes.ts',
+    "status < 500 ? 'refused' : 'unreachable'",
+    "'refused'",
+    tests('test/shared/lock-writes.test.ts'),
+    SIMULATION,
+  ),
+  rule(
+    'a conflict is read before it is written over',
+    ELECTION,
+    "if (!s.reading) actions.push({ type: 'read-lock' })",
+    '',
+    election,
+    worlds,
+    SIMULATION,
+  ),
+  rule(
+    'lower versions are ignored',
+    ELECTION,
+    'isStale(s.lock.version, lock.version)\n',
+    'false\n',
+    election,
+    worlds,
+    SIMULATION,
+  ),
+  rule(
+    'a release is final: no late renewal brings the term back',
+    ELECTION,
+    'const sent = { write: undefined, unknown: [] }',
+    'const sent = {}',
+    election,
+    worlds,
+    SIMULATION,
+  ),
+  rule(
+    'a garbled record is waited for',
+    ELECTION,
+    'return s.lockSinceMs + t.leaseMs',
+    'return s.lockSinceMs',
+    election,
+    worlds,
+    SIMULATION,
+  ),
+  rule(
+    'a missing lock is made held by nobody for a lease',
+    ELECTION,
+    "leaseMs: kind === 'release' ?",
+    'leaseMs: given ?',
+    election,
+    worlds,
+    SIMULATION,
+  ),
+  rule(
+    'whoever makes a missing lock does not hold it yet',
+    ELECTION,
+    'const holder = given ? successor : me',
+    "const holder = kind === 'create' ? me : given ? successor : me",
+    election,
+    worlds,
+    SIMULATION,
+  ),
+  rule(
+    'a leader whose lock was deleted ends its term',
+    ELECTION,
+    "return yieldTerm(s, s.lock?.exists === false ? 'lock-deleted' : 'superseded', actions)",
+    "return s.lock?.exists === false ? s : yieldTerm(s, 'superseded', actions)",
+    election,
+    SIMULATION,
+  ),
+]
+
+/** Fencing tokens. */
+const TOKENS = [
+  rule(
+    'a new term has a new token',
+    ELECTION,
+    'Math.max(lock.token, versionNumber(lock.version)) + 1',
+    'Math.max(lock.token, 1)',
+    election,
+    worlds,
+    SIMULATION,
+  ),
+  rule(
+    'tokens grow over deletion and re-creation of the lock',
+    ELECTION,
+    'Math.max(lock.token, versionNumber(lock.version)) + 1',
+    'lock.token + 1',
+    election,
+    worlds,
+    SIMULATION,
+  ),
+  rule(
+    'whoever takes back what he gave up begins a new term',
+    ELECTION,
+    "(kind === 'acquire' && begun && s.resumable)",
+    "(kind === 'acquire' && begun)",
+    election,
+    SIMULATION,
+  ),
+  rule(
+    'a handed-over term is a new one',
+    ELECTION,
+    "const begun = isMine(lock) && lock.successor === ''",
+    'const begun = isMine(lock)',
+    election,
+    worlds,
+    SIMULATION,
+  ),
+]
+
+/** Somebody leads, soon, and nobody is worn out by it. */
+const LIVENESS = [
+  rule(
+    'whoever lost a term stands for the next one',
+    ELECTION,
+    'heldSinceMs: undefined, data: [], resumable: false }',
+    'heldSinceMs: undefined, data: [], resumable: false, standing: false }',
+    election,
+    SIMULATION,
+  ),
+  rule(
+    'a failed read is tried again',
+    ELECTION,
+    'return backOff({ ...s, reading: false }, now, undefined)',
+    'return s',
+    election,
+    SIMULATION,
+  ),
+  rule('a vacant lock is taken at once', ELECTION, "if (lock.record.holder === '') return 0", '', election, SIMULATION),
+  rule(
+    'a successor that does not come is overtaken soon',
+    ELECTION,
+    "leaseMs: kind === 'release' ? GIVEN_UP_LEASE_MS : t.leaseMs",
+    'leaseMs: t.leaseMs',
+    election,
+    SIMULATION,
+  ),
+  rule(
+    'a failed renewal is tried again before the next period',
+    ELECTION,
+    's.data.length > 0 || s.failures > 0 ? 0',
+    's.data.length > 0 ? 0',
+    election,
+    SIMULATION,
+  ),
+  rule(
+    'only who has something to lead for stands',
+    ELECTION,
+    'return s.standing && now.monoMs >= takeoverAtMs(s) ? send(',
+    'return now.monoMs >= takeoverAtMs(s) ? send(',
+    election,
+    worlds,
+    SIMULATION,
+  ),
+  rule(
+    'a leader writes once in a retry period',
+    ELECTION,
+    's.failures > 0 ? 0 : s.lastSentMs + t.retryMs',
+    's.failures > 0 ? 0 : 0',
+    election,
+    SIMULATION,
+  ),
+  rule(
+    'a storm of conflicts does not become one of ours',
+    ELECTION,
+    ': backOff({ ...next, reading: true }, now, undefined)',
+    ': { ...next, reading: true }',
+    election,
+    SIMULATION,
+  ),
+  rule(
+    'an API server that is away is asked less and less often',
+    'shared/watch-loop.ts',
+    'Math.min(MAX_BACKOFF_MS, 100 * 2 ** this.#failures)',
+    '1',
+    informer('an API server that is away, or fails'),
+    SIMULATION,
+  ),
+  rule(
+    'a watch that is silent for long is dropped',
+    'shared/watch-loop.ts',
+    'let cancelIdle = clock.after(IDLE_MS, silent)',
+    'let cancelIdle = (): void => {}',
+    informer('a watch that falls silent'),
+    SIMULATION,
+  ),
+  rule(
+    'a watch whose history is gone begins with a list',
+    'shared/watch-loop.ts',
+    '      this.#version = undefined\n      throw',
+    '      throw',
+    tests('test/shared/list-watch.test.ts', 'a lost history'),
+    SIMULATION,
+  ),
+]
+
+/** Who leads is told truly, and only while it is true. */
+const WORDS = [
+  rule(
+    'a name is told only while its term can be valid',
+    'sidecar/status.ts',
+    'const known = validMs > 0',
+    'const known = true',
+    endpoint('never a stale name'),
+    SIMULATION,
+  ),
+  rule(
+    'whoever lost does not tell its own name',
+    'sidecar/status.ts',
+    "return holder === candidate.identity || holder === '' ? 0",
+    "return holder === '' ? 0",
+    tests('test/sidecar/candidate.test.ts'),
+    SIMULATION,
+  ),
+  rule(
+    'a lock that is handed over and not taken is nobody’s',
+    ELECTION,
+    "lock?.record === undefined || lock.successor !== '' ? ''",
+    "lock?.record === undefined ? ''",
+    election,
+    SIMULATION,
+  ),
+  rule(
+    'a standby is ready, too',
+    'sidecar/endpoint.ts',
+    'const ready = candidate.target === undefined || candidate.cached !== undefined',
+    'const ready = candidate.leading()',
+    endpoint('healthz, /readyz and /metrics'),
+  ),
+  rule(
+    'a silent peer is left',
+    'sidecar/relay-core.ts',
+    'toldMs + SILENCE_MS',
+    'toldMs + 100 * SILENCE_MS',
+    tests('test/sidecar/relay-core.test.ts'),
+  ),
+]
+
+/** Whether there is a Flink to lead for. */
+const JVM = [
+  rule(
+    'a JVM that is gone ends the term',
+    'sidecar/jvm.ts',
+    ": leave(s, 'absent', 'jvm-gone', actions)",
+    ': s',
+    jvm,
+    SIMULATION,
+  ),
+  rule('the port confirms a death', 'sidecar/jvm.ts', 'if (s.sockets > 0) return s\n', '', jvm),
+  rule(
+    'a silent JVM is withdrawn',
+    'sidecar/jvm.ts',
+    'if (nowMs < silentAtMs(s)) return s',
+    'return s',
+    jvm,
+    SIMULATION,
+  ),
+  rule(
+    'a stopping JVM does not stand again',
+    'sidecar/jvm.ts',
+    "if (s.phase === 'stopped' || s.phase === 'standing') return heardNow",
+    "if (s.phase === 'standing') return heardNow",
+    jvm,
+    SIMULATION,
+  ),
+]
+
+/** What the JVM may write. */
+const FENCE = [
+  rule(
+    'no job write without a granted term',
+    GATEWAY,
+    "if (!this.#granted()) return this.#fence(request, response, 'job'",
+    "if (false) return this.#fence(request, response, 'job'",
+    gateway('a JVM without a granted term'),
+    SIMULATION,
+  ),
+  rule(
+    'no write to the lock without a term',
+    GATEWAY,
+    "if (!candidate.ready()) return this.#fence(request, response, 'lock'",
+    "if (false) return this.#fence(request, response, 'lock'",
+    gateway('a JVM without a granted term'),
+    SIMULATION,
+  ),
+  rule(
+    'data that waits is refused when the term ends',
+    ELECTION,
+    "for (const data of s.data) actions.push({ type: 'data-refused', data })",
+    '',
+    election,
+    SIMULATION,
+  ),
+  rule(
+    'what was read before a term claims nothing in it',
+    GATEWAY,
+    '(compareVersions(version, termVersion) ?? -1) < 0',
+    'false',
+    gateway('what was read before a term'),
+    SIMULATION,
+  ),
+  rule(
+    'a second identity is refused',
+    GATEWAY,
+    "if (jvm.identity !== '' && identity !== jvm.identity && this.#granted())",
+    'if (false)',
+    gateway('a second identity'),
+    SIMULATION,
+  ),
+  rule(
+    'a JVM that gives up leadership is taken at its word',
+    GATEWAY,
+    "this.#believes = false\n    candidate.jvmEvent({ type: 'stopped' })",
+    'this.#believes = false',
+    gateway('a JVM that gives the lock up'),
+    SIMULATION,
+  ),
+  rule(
+    'a deposed JVM is told the other holder at once',
+    GATEWAY,
+    '    this.#believes = true\n',
+    '    this.#believes = false\n',
+    gateway('a JVM that was deposed'),
+    SIMULATION,
+  ),
+  rule(
+    'a renewal is never refused for its version',
+    'sidecar/lock-write.ts',
+    ": { kind: 'absorb', claim }",
+    ": (compareVersions(String(metadata['resourceVersion']), current.metadata.resourceVersion ?? '') ?? 0) < 0 ? { kind: 'stale' } : { kind: 'absorb', claim }",
+    lockWrite,
+    SIMULATION,
+  ),
+  rule(
+    'data on an old version is refused',
+    'sidecar/lock-write.ts',
+    'if (order === undefined || order < 0) return',
+    'if (order === undefined) return',
+    lockWrite,
+    SIMULATION,
+  ),
+  rule(
+    'a renewal that is written as a replacement does not undo data',
+    'sidecar/cached.ts',
+    'dataSince: same ? before.dataSince : version',
+    'dataSince: before?.dataSince ?? version',
+    tests('test/sidecar/cached.test.ts'),
+    SIMULATION,
+  ),
+  rule(
+    'a replacement without a version is refused',
+    'sidecar/lock-write.ts',
+    "else if (method === 'PUT') return { kind: 'stale' }",
+    '',
+    lockWrite,
+  ),
+]
+
+/** Certificates of the webhook. */
+const TLS = [
+  rule(
+    'a new authority signs only when everybody knows it',
+    'webhook/tls-plan.ts',
+    'knownForMs >= SPREAD_MS',
+    'true',
+    tests('test/webhook/tls-content.test.ts'),
+  ),
+  rule(
+    'a bad key pair never replaces a good one',
+    'webhook/tls-served.ts',
+    '(check.refused.length === 0 || isSame || !this.isGood())',
+    'true',
+    tests('test/webhook/tls-files.test.ts'),
+  ),
+]
+
+export const MUTATIONS: readonly Mutation[] = [TERMS, WRITES, TOKENS, LIVENESS, WORDS, JVM, FENCE, TLS].flat()
