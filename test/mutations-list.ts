@@ -36,6 +36,7 @@ const rule = (
 const ELECTION = 'shared/election.ts'
 const CANDIDATE = 'sidecar/candidate.ts'
 const GATEWAY = 'sidecar/gateway.ts'
+const JOB_STORE = 'sidecar/job-store.ts'
 
 /** A term ends before the next one begins. */
 const TERMS = [
@@ -245,6 +246,14 @@ const WRITES = [
 /** Fencing tokens. */
 const TOKENS = [
   rule(
+    'a term keeps its token, whatever a third party makes of it',
+    ELECTION,
+    "kind === 'renew' ? s.token : given || sameTerm ? lock.token : nextToken(lock)",
+    'given || sameTerm ? lock.token : nextToken(lock)',
+    election,
+    SIMULATION,
+  ),
+  rule(
     'a new term has a new token',
     ELECTION,
     'Math.max(lock.token, versionNumber(lock.version)) + 1',
@@ -431,10 +440,25 @@ const JVM = [
   rule(
     'a stopping JVM does not stand again',
     'sidecar/jvm.ts',
-    "if (s.phase === 'stopped' || s.phase === 'standing') return heardNow",
-    "if (s.phase === 'standing') return heardNow",
+    "if (s.phase === 'stopped' && nowMs < s.stoppedAtMs + STOPPED_MS) return heardNow\n",
+    '',
     jvm,
     SIMULATION,
+  ),
+  rule(
+    'a JVM that gave leadership up and asks on stands again',
+    'sidecar/jvm.ts',
+    "if (s.phase === 'stopped' && nowMs < s.stoppedAtMs + STOPPED_MS) return heardNow",
+    "if (s.phase === 'stopped') return heardNow",
+    jvm,
+    SIMULATION,
+  ),
+  rule(
+    'once a JVM claimed its term, only its renewals show that it lives',
+    'sidecar/jvm.ts',
+    'const heardNow = claimed ? s : { ...s, lastHeardMs: nowMs }',
+    'const heardNow = { ...s, lastHeardMs: nowMs }',
+    jvm,
   ),
 ]
 
@@ -443,9 +467,56 @@ const FENCE = [
   rule(
     'no job write without a granted term',
     GATEWAY,
-    "if (!this.#granted()) return this.#fence(request, response, 'job'",
-    "if (false) return this.#fence(request, response, 'job'",
+    'term: () => (this.#granted() ? candidate.token : undefined)',
+    'term: () => candidate.token',
     gateway('a JVM without a granted term'),
+    SIMULATION,
+  ),
+  rule(
+    'a job is stamped with the term before it is told',
+    JOB_STORE,
+    'const answer = stamp === term ? read : await this.#stamp(name, object, term)',
+    'const answer = read',
+    gateway('the first read of a job in a term'),
+    SIMULATION,
+  ),
+  rule(
+    'a job of a newer term is not touched',
+    JOB_STORE,
+    'if (stamp > term)',
+    'if (stamp > term && term < 0)',
+    gateway('a job of a newer term'),
+    SIMULATION,
+  ),
+  rule(
+    'a job is written on a version of this term alone',
+    JOB_STORE,
+    "if (method !== 'POST' && current === undefined) {",
+    "if (method === 'DELETE' && current === undefined) {",
+    gateway('a write of a job that was not read'),
+    SIMULATION,
+  ),
+  rule(
+    'a deletion names the version that it removes',
+    JOB_STORE,
+    'preconditions: { uid: current?.metadata.uid, resourceVersion: current?.metadata.resourceVersion },',
+    'preconditions: { uid: current?.metadata.uid },',
+    gateway('a deletion names what this term knows'),
+    SIMULATION,
+  ),
+  rule(
+    'a ConfigMap does not become too large',
+    'sidecar/size-limit.ts',
+    'if (bytes <= MAX_DATA_BYTES || bytes <= dataBytes(before)) return undefined',
+    'if (bytes <= 2 * MAX_DATA_BYTES || bytes <= dataBytes(before)) return undefined',
+    gateway('a write near the limit'),
+  ),
+  rule(
+    'a leader in doubt answers its JVM when the doubt is over',
+    GATEWAY,
+    'const isKnown = candidate.ready() ? !this.#inDoubt() :',
+    'const isKnown = candidate.ready() ? true :',
+    gateway('a leader whose renewals fail'),
     SIMULATION,
   ),
   rule(
@@ -515,10 +586,17 @@ const FENCE = [
   rule(
     'a renewal that is written as a replacement does not undo data',
     'sidecar/cached.ts',
-    'dataSince: same ? before.dataSince : version',
-    'dataSince: before?.dataSince ?? version',
+    'sameData(before.object, object) ? before.dataSince : version',
+    'before.dataSince',
     tests('test/sidecar/cached.test.ts'),
     SIMULATION,
+  ),
+  rule(
+    'data that is refused does not starve renewals',
+    ELECTION,
+    "kind === 'renew' && s.failures === 0 ? s.data[0]",
+    "kind === 'renew' ? s.data[0]",
+    election,
   ),
   rule(
     'a replacement without a version is refused',

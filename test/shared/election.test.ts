@@ -386,10 +386,9 @@ t.test('data that is refused again and again does not cost the term', async t =>
     if (play.state.data.length === 0) offer(at)
     play.at(at, { type: 'tick' })
     const { write } = play.state
-    if (write === undefined) continue
-    if (write.data === undefined) play.done(at + 5, write)
-    else play.at(at + 5, { type: 'write-failed', id: write.id, why: 'refused' })
-    t.ok(play.leads(at + 5))
+    if (write?.data !== undefined) play.at(at + 5, { type: 'write-failed', id: write.id, why: 'refused' })
+    else if (write !== undefined) play.done(at + 5, write)
+    if (!play.leads(at + 5)) return t.fail(`the term ended at ${at} ms`)
   }
   t.ok(handle > 10, 'it came again and again')
 })
