@@ -78,6 +78,7 @@ const ofTests = (lines: readonly string[]): Finding | undefined => {
   if (rule === undefined) return undefined
   const [, seed, what] = red.map(({ name }) => /^SEED=(\d+): (.*)/.exec(name)).find(match => match !== null) ?? []
   if (seed === undefined || what === undefined) return { checker: rule.name, seeds: undefined }
-  // "two leaders: c0, c1 at 5 ms; …" is the checker "two leaders".
-  return { checker: what.replace(/[:;].*/, ''), seeds: Number(seed) }
+  // "token 7 of c0 given to c1 again at 5 ms; …" is the checker "token … of … given to … again".
+  const checker = what.replace(/[:;].*/, '').replace(/ at \d+ ms/, '')
+  return { checker: checker.replace(/\bc?\d+\b/g, '…'), seeds: Number(seed) }
 }

@@ -21,7 +21,7 @@ export type LockOutcome =
 export type LockCall = { by: string; calledMs: number; returnedMs: number; op: LockOp; outcome: LockOutcome }
 
 export const describe = ({ by, calledMs, returnedMs, op, outcome }: LockCall): string => {
-  const on = op.kind === 'write' ? ` on ${op.version}` : ''
+  const on = op.kind === 'write' ? ` on ${op.version || 'no version'}` : ''
   const record = op.kind === 'write' || op.kind === 'create' ? ` of ${short(op.record)}` : ''
   return `${by} from ${calledMs} to ${returnedMs} ms: ${op.kind}${record}${on}, ${described(outcome)}`
 }

@@ -67,6 +67,20 @@ const CASES: Case[] = [
   ],
   ['a write that changes nothing keeps its version', true, [first, write('a', [20, 40], 5, 'A', made(5))]],
   ['a write that changes something does not', false, [first, write('a', [20, 40], 5, 'B', made(5))]],
+  [
+    'a write that names no version is not accepted',
+    false,
+    [first, { ...write('a', [20, 40], 5, 'B', made(6)), op: { kind: 'write', version: '', record: 'B' } }],
+  ],
+  [
+    'nor is it made unknown',
+    false,
+    [
+      first,
+      { ...write('a', [20, 40], 5, 'B', unknown), op: { kind: 'write', version: '', record: 'B' } },
+      read('b', [50, 51], 6, 'B'),
+    ],
+  ],
   ['a refusal says nothing', true, [first, write('b', [20, 30], 5, 'B', { result: 'refused' })]],
   [
     'an unknown write may have been made',

@@ -13,7 +13,7 @@
  */
 import { describe, type LockCall } from './lock-call.ts'
 import { matching } from './lock-matching.ts'
-import { isThere, numberOf, type Point, pointsOf } from './lock-points.ts'
+import { isThere, type Point, pointsOf, versionOf } from './lock-points.ts'
 
 export type { LockCall, LockOp, LockOutcome } from './lock-call.ts'
 export type LockVerdict = { ok: true } | { ok: false; why: string; calls: readonly LockCall[] }
@@ -29,7 +29,7 @@ export const checkLockHistory = (calls: readonly LockCall[]): LockVerdict => {
   if (wrong !== undefined) return wrong
   const unknown = calls.filter(call => call.outcome.result === 'unknown')
   const writes = unknown.flatMap(({ op, calledMs }): UnknownWrite[] =>
-    op.kind === 'write' ? [{ replaces: numberOf(op.version), record: op.record, calledMs }] : [],
+    op.kind === 'write' ? [{ replaces: versionOf(op.version), record: op.record, calledMs }] : [],
   )
   const deadlines = deadlinesOf(points)
   const needs: Need[] = []
@@ -91,7 +91,7 @@ const needsOf = (from: Point, to: Point, deadlineMs: number, writes: readonly Un
   const need = { record: undefined, deadlineMs, from, to }
   const [maker] = to.makers
   if (maker?.op.kind === 'write')
-    return isThere(from) && from.version === numberOf(maker.op.version)
+    return isThere(from) && from.version === versionOf(maker.op.version)
       ? []
       : refuted('a write was accepted that was not on the version that was there', [maker, ...witnesses(from)])
   const wanted = to.kind === 'missing' || maker?.op.kind === 'create' ? 'missing' : 'there'

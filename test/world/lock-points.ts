@@ -23,7 +23,7 @@ const BEFORE = -1
 export const pointsOf = (calls: readonly LockCall[]): Point[] => {
   const points = new Map<string, Point>()
   const at = (kind: Point['kind'], text: string): Point => {
-    const version = numberOf(text)
+    const version = outcomeVersion(text)
     const key = `${kind} ${version}`
     const point = points.get(key) ?? emptyPoint(kind, version)
     points.set(key, point)
@@ -51,7 +51,7 @@ const put = (call: LockCall, at: (kind: Point['kind'], version: string) => Point
   }
   point.makers.push(call)
   point.record = op.kind === 'write' || op.kind === 'create' ? op.record : undefined
-  if (op.kind === 'write') at('version', op.version).replacedBy.push(call)
+  if (op.kind === 'write' && !Number.isNaN(versionOf(op.version))) at('version', op.version).replacedBy.push(call)
 }
 
 const emptyPoint = (kind: Point['kind'], version: number): Point => ({
@@ -63,9 +63,12 @@ const emptyPoint = (kind: Point['kind'], version: number): Point => ({
   record: undefined,
 })
 
+/** NaN for none: a write that names no version is on none that there ever was. */
+export const versionOf = (text: string): number => (/^\d+$/.test(text) ? Number(text) : Number.NaN)
+
 /** @throws Error: a history without versions cannot be judged, and must not pass for a good one. */
-export const numberOf = (version: string): number => {
-  const number = /^\d+$/.test(version) ? Number(version) : Number.NaN
-  if (!Number.isSafeInteger(number)) throw new Error(`version is "${version}": a decimal number is needed`)
-  return number
+const outcomeVersion = (text: string): number => {
+  const version = versionOf(text)
+  if (!Number.isSafeInteger(version)) throw new Error(`version is "${text}": a decimal number is needed`)
+  return version
 }

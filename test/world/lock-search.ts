@@ -11,7 +11,7 @@ export const searchLockHistory = (calls: readonly LockCall[]): boolean => {
     return outcome.result !== 'unknown' || op.kind !== 'read'
   })
   const named = calls.flatMap(({ outcome }) => ('version' in outcome ? [Number(outcome.version)] : []))
-  const replaced = calls.flatMap(({ op }) => (op.kind === 'write' ? [Number(op.version)] : []))
+  const replaced = calls.flatMap(({ op }) => (op.kind === 'write' && op.version !== '' ? [Number(op.version)] : []))
   const highest = Math.max(0, ...named, ...replaced) + 1
   const seen = new Set<string>()
   const search = (left: readonly LockCall[], state: State): boolean => {
@@ -40,7 +40,7 @@ const after = (state: State, { op, outcome }: LockCall, highest: number): State[
   if (outcome.result === 'seen') return seenFrom(state, Number(outcome.version), outcome.record)
   if (op.kind === 'read') return []
   if (op.kind === 'write') {
-    if (state.record === undefined || state.version !== Number(op.version)) return []
+    if (state.record === undefined || String(state.version) !== op.version) return []
     if (outcome.result === 'made' && outcome.version === op.version) return state.record === op.record ? [state] : []
   } else if ((op.kind === 'create') !== (state.record === undefined)) return []
   const record = op.kind === 'delete' ? undefined : op.record
