@@ -313,7 +313,8 @@ export const makeElection = (me: string, t: Timings, spelling: DurationSpelling 
     const given = kind === 'create' || kind === 'release'
     // A record that still names us after a restart is the same term: nobody can have led in between.
     // What was handed to us is ours to begin, not to go on with.
-    const begun = isMine(lock) && lock.successor === ''
+    // Nor is a term whose token somebody took away: what it stamped would be of a later one.
+    const begun = isMine(lock) && lock.successor === '' && lock.token > 0
     const sameTerm = kind === 'renew' || (kind === 'acquire' && begun && s.resumable)
     // Our own term keeps our own token, whatever a third party made of the annotation meanwhile.
     const token = kind === 'renew' ? s.token : given || sameTerm ? lock.token : nextToken(lock)

@@ -103,11 +103,8 @@ export class KubeClient {
     return await new Promise<KubeResponse>((resolve, reject) => {
       const request = this.#open(method, path, headers, this.#agent)
       const timer = setTimeout(() => {
-        // Other pooled connections to the same dead peer would swallow the next try as well.
-        const old = this.#agent
-        this.#agent = this.#newAgent()
         request.destroy(new Error(`no answer within ${Math.round(input.timeoutMs)} ms`))
-        old.destroy()
+        this.#leavePool()
       }, input.timeoutMs)
       const fail = (error: Error): void => {
         clearTimeout(timer)
@@ -122,6 +119,14 @@ export class KubeClient {
       })
       request.end(payload)
     })
+  }
+
+  /** Other idle connections to the same dead peer would swallow the next try; what is under way has a time-out of its own. */
+  #leavePool(): void {
+    const old = this.#agent
+    this.#agent = this.#newAgent()
+    old.maxFreeSockets = 0
+    for (const sockets of Object.values(old.freeSockets)) for (const socket of sockets ?? []) socket.destroy()
   }
 
   /** Opens a stream, such as a watch, on a connection of its own; resolves with the response's head. @throws Unreachable */

@@ -53,17 +53,20 @@ const absent = (version: string): Lock => ({
 /** Above it no version was ever, and no token of ours can be: somebody else wrote that. Tokens go on from the version then. */
 const MAX_TOKEN = 2 ** 52
 
-const fromMetadata = (metadata: Metadata, raw: string, record: LeaderRecord | undefined): Lock => {
+/** The fencing token on an object; 0 when there is none, or none that a term can have had. */
+export const tokenIn = (metadata: Metadata): number => {
   const token = Number(metadata.annotations?.[ANNOTATION_TOKEN] ?? 0)
-  return {
-    version: metadata.resourceVersion ?? '',
-    exists: true,
-    raw,
-    record,
-    token: Number.isInteger(token) && token > 0 && token <= MAX_TOKEN ? token : 0,
-    successor: metadata.annotations?.[ANNOTATION_SUCCESSOR] ?? '',
-  }
+  return Number.isInteger(token) && token > 0 && token <= MAX_TOKEN ? token : 0
 }
+
+const fromMetadata = (metadata: Metadata, raw: string, record: LeaderRecord | undefined): Lock => ({
+  version: metadata.resourceVersion ?? '',
+  exists: true,
+  raw,
+  record,
+  token: tokenIn(metadata),
+  successor: metadata.annotations?.[ANNOTATION_SUCCESSOR] ?? '',
+})
 
 /** `version`: of the collection, for when the object is missing. */
 export const lockOfConfigMap = (object: ConfigMap | undefined, version: string): Lock => {

@@ -60,6 +60,7 @@ export type DataOutcome =
 
 type PendingData = { patch: DataPatch; since: string; tries: number; resolve: (outcome: DataOutcome) => void }
 
+const STAMP_AGAIN_MS = 500
 /** A data write that lost the race against a renewal or a third party is tried again this often. */
 const DATA_TRIES = 5
 
@@ -87,6 +88,7 @@ export class Candidate {
   #joining = false
   /** Token that the ConfigMap beside a Lease is stamped with. */
   #stamped: number | undefined
+  #stamping = false
 
   constructor(options: CandidateOptions) {
     this.#options = options
@@ -257,16 +259,18 @@ export class Candidate {
   }
 
   #dispatch(event: Event): void {
-    this.#inbox.push(() => {
-      const { clock } = this.#options
-      const { state, actions } = this.#election.step(this.#state, event, {
-        monoMs: clock.monoMs(),
-        wallUs: clock.wallUs(),
-      })
-      this.#observe(this.#state, state)
-      this.#state = state
-      for (const action of actions) this.#perform(action)
+    this.#inbox.push(() => this.#step(event))
+  }
+
+  #step(event: Event): void {
+    const { clock } = this.#options
+    const { state, actions } = this.#election.step(this.#state, event, {
+      monoMs: clock.monoMs(),
+      wallUs: clock.wallUs(),
     })
+    this.#observe(this.#state, state)
+    this.#state = state
+    for (const action of actions) this.#perform(action)
   }
 
   #stepJvm(event: JvmEvent): void {
@@ -307,7 +311,7 @@ export class Candidate {
         log.info({ token: action.token, resumed: action.resumed }, 'leading')
         this.jvmEvent({ type: 'leading', leading: true })
         this.#standbys.start(() => parseJoined(this.#cached?.object), this.#options.timings.retryMs)
-        if (this.#options.lockKind === 'lease') void this.#stamp(action.token)
+        if (this.#options.lockKind === 'lease') void this.#stamp()
         return
       }
       case 'yield':
@@ -380,8 +384,8 @@ export class Candidate {
     // The answer holds the metadata alone; the data is what the version that we replaced had, and our change.
     const object: ConfigMap = { ...base, apiVersion: 'v1', kind: 'ConfigMap', metadata: outcome.metadata }
     if (base?.data !== undefined || Object.keys(data).length > 0) object.data = applyPatch(base?.data ?? {}, data)
-    this.#inbox.push(() => this.#cache(object, outcome.metadata.resourceVersion ?? ''))
-    this.#seeLock({ type: 'write-done', id: write.id, lock: lockOfConfigMap(object, '') }, object)
+    const lock = lockOfConfigMap(object, '')
+    this.#seeLock({ type: 'write-done', id: write.id, lock }, object, () => this.#cache(object, lock.version))
     this.#settleData(write.data, { result: 'done', object })
   }
 
@@ -459,63 +463,63 @@ export class Candidate {
    * With a Lease as lock the ConfigMap knows nothing of terms: it is made if it is missing, and stamped with the term's
    * token, so that what was read before the stamp fails its compare-and-set.
    */
-  async #stamp(token: number): Promise<void> {
-    const { client, clock, log, timings } = this.#options
-    const [target, cached] = [this.#target, this.#cached]
-    if (target === undefined || !this.leading() || this.#state.token !== token || this.#stamped === token) return
-    const path = configMapsPath(target.namespace)
+  async #stamp(): Promise<void> {
+    if (this.#stamping) return
+    this.#stamping = true
+    while (this.leading() && this.#stamped !== this.#state.token) {
+      const outcome = await this.#tryStamp(this.#state.token)
+      if (outcome.result === 'done') continue
+      this.#options.log.warn({ message: outcome.message }, 'the ConfigMap cannot be stamped, trying again')
+      await new Promise<void>(resolve => this.#options.clock.after(STAMP_AGAIN_MS, resolve))
+    }
+    this.#stamping = false
+  }
+
+  async #tryStamp(token: number): Promise<WriteOutcome> {
+    const { client, timings } = this.#options
+    const { namespace, name, clusterId } = this.#target as LockTarget
+    const path = configMapsPath(namespace)
     const annotations = { [ANNOTATION_TOKEN]: String(token) }
     const timeoutMs = timings.retryMs
+    const [object, version] = [this.#cached?.object, this.#cached?.version]
+    const made = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, labels: haLabels(clusterId), annotations } }
     const outcome =
-      cached?.object === undefined
-        ? await attempt(
-            client.request('POST', path, {
-              body: {
-                apiVersion: 'v1',
-                kind: 'ConfigMap',
-                metadata: { name: target.name, labels: haLabels(target.clusterId), annotations },
-              },
-              timeoutMs,
-            }),
-          )
+      object === undefined
+        ? await attempt(client.request('POST', path, { body: made, timeoutMs }))
         : await attempt(
-            client.request('PATCH', `${path}/${target.name}`, {
-              body: { metadata: { resourceVersion: cached.version, annotations } },
+            client.request('PATCH', `${path}/${name}`, {
+              body: { metadata: { resourceVersion: version, annotations } },
               contentType: 'application/merge-patch+json',
               timeoutMs,
             }),
           )
-    if (outcome.result !== 'done') {
-      log.warn({ message: outcome.message }, 'the ConfigMap cannot be stamped, trying again')
-      clock.after(200, () => void this.#stamp(token))
-      return
-    }
-    const version = outcome.metadata.resourceVersion ?? ''
+    if (outcome.result !== 'done') return outcome
+    const stampedAt = outcome.metadata.resourceVersion ?? ''
     this.#inbox.push(() => {
-      this.#cache(outcome.body as ConfigMap, version)
-      if (this.#state.token !== token) return
+      this.#cache(outcome.body as ConfigMap, stampedAt)
+      // It may have been deleted meanwhile.
+      if (this.#state.token !== token || this.#cached?.object === undefined) return
       this.#stamped = token
-      this.#termVersion = version
+      this.#termVersion = stampedAt
     })
+    return outcome
   }
 
-  #seeConfigMap(sight: Sight<ConfigMap>): void {
-    this.#inbox.push(() => this.#cache(sight.object, sight.version))
-    if (this.#options.lockKind === 'configmap')
-      this.#seeLock(
-        { type: 'lock-seen', lock: lockOfConfigMap(sight.object, sight.version), read: sight.listed },
-        sight.object,
-      )
+  #seeConfigMap({ object, version, listed }: Sight<ConfigMap>): void {
+    const keep = (): void => this.#cache(object, version)
+    if (this.#options.lockKind === 'lease') this.#inbox.push(keep)
+    else this.#seeLock({ type: 'lock-seen', lock: lockOfConfigMap(object, version), read: listed }, object, keep)
   }
 
-  /** Tells the election of a sight of the lock, which may be old news, and keeps what stands beside its record if it is not. */
-  #seeLock(event: Event & { lock: Lock }, object: ConfigMap | Lease | undefined): void {
+  /** A sight of the lock, which may be old news, in one piece with what stands beside its record: nobody is told half of it. */
+  #seeLock(event: Event & { lock: Lock }, object: ConfigMap | Lease | undefined, keep = () => {}): void {
     this.#inbox.push(() => {
+      keep()
       const known = this.#state.lock
       if (known === undefined || !isStale(known.version, event.lock.version))
         this.#annotations = object?.metadata.annotations ?? {}
+      this.#step(event)
     })
-    this.#dispatch(event)
   }
 
   #cache(object: ConfigMap | undefined, version: string): void {
@@ -526,7 +530,7 @@ export class Candidate {
     if (object === undefined) this.#stamped = undefined
     if (!this.leading()) return
     this.#standbys.notice()
-    if (this.#options.lockKind === 'lease' && object === undefined) void this.#stamp(this.#state.token)
+    if (this.#options.lockKind === 'lease' && object === undefined) void this.#stamp()
   }
 
   /** Asks the JVM's RPC port whether anybody is there: a refusal is the kernel's word that nobody is. */

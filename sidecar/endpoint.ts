@@ -13,6 +13,7 @@ import type { Candidate } from './candidate.ts'
 import type { Gateway } from './gateway.ts'
 import { answer, readJson, type Scope } from './http.ts'
 import { jobDocument, jobIds } from './jobs.ts'
+import { isDeposed } from './jvm.ts'
 import { podOf } from './leader.ts'
 import { dispatch, type Handler, type Handlers, LeaderEndpoint } from './leader-endpoint.ts'
 import { configMapsPath } from './lock-store.ts'
@@ -124,7 +125,9 @@ export class Endpoint {
    * heartbeats (Flink `TaskExecutor.disconnectJobManager` does not ask which leader says so): it has to end before.
    */
   #jvm(response: ServerResponse): void {
-    const { phase, deposed } = this.#options.candidate.jvm
+    const { candidate, clock } = this.#options
+    const { phase } = candidate.jvm
+    const deposed = isDeposed(candidate.jvm, clock.monoMs())
     answer(response, deposed ? 503 : 200, { phase, deposed })
   }
 

@@ -9,7 +9,7 @@ import type { Clock } from '../shared/clock.ts'
 import type { KubeClient } from '../shared/kube-client.ts'
 import type { ConfigMap } from '../shared/lock.ts'
 import type { Log } from '../shared/log.ts'
-import { JOB_SUFFIX, LOCK_SUFFIX } from '../shared/names.ts'
+import { JOB_SUFFIX, LEADER_KEY_PREFIX, LOCK_SUFFIX } from '../shared/names.ts'
 import { compareVersions } from '../shared/resource-version.ts'
 import type { Candidate } from './candidate.ts'
 import { answer, failure, readJson, refuse, type Scope } from './http.ts'
@@ -40,8 +40,8 @@ export type GatewayOptions = {
 
 /** Flink's request time-out is 10 s per try. */
 const HOLD_MS = 8_000
-/** A leading JVM asks for the lock this often (Flink's default `retry-period`). */
-const JVM_TICK_MS = 5_000
+/** A leading JVM asks for the lock this often: Flink's default `retry-period`, a third of its lease. */
+const tickMs = (leaseMs: number): number => Math.max(5_000, leaseMs / 3)
 /** The lock's version changes with each renewal. */
 const DELETE_TRIES = 10
 type Route = ConfigMapRoute & { query: URLSearchParams }
@@ -71,6 +71,7 @@ export class Gateway {
       client: options.client,
       namespace: () => candidate.target?.namespace ?? '',
       term: () => (this.#granted() ? candidate.token : undefined),
+      monoMs: clock.monoMs,
       onFenced: () => metrics.fenced.inc({ kind: 'job' }),
       onOversize: () => metrics.oversize.inc({ kind: 'job' }),
     })
@@ -146,7 +147,9 @@ export class Gateway {
     if (target === undefined) return 'no Flink cluster is known here yet: its lock has to be asked for first'
     const name = route.name
     if (name === undefined) return undefined
-    if (name.startsWith(`${target.clusterId}-`) && name.endsWith(JOB_SUFFIX)) return undefined
+    // What is no object's name could be more than a name in a path.
+    const isName = /^[-.a-z0-9]+$/.test(name)
+    if (isName && name.startsWith(`${target.clusterId}-`) && name.endsWith(JOB_SUFFIX)) return undefined
     return `configmaps "${name}" is not of the Flink cluster "${target.clusterId}"`
   }
 
@@ -334,7 +337,7 @@ export class Gateway {
    */
   #inDoubt(): boolean {
     const { candidate, retryMs } = this.#options
-    return candidate.validForMs() < JVM_TICK_MS && candidate.renewalAgeMs() > 1.5 * retryMs
+    return candidate.validForMs() < tickMs(candidate.jvm.leaseMs) && candidate.renewalAgeMs() > 1.5 * retryMs
   }
 
   #tell(request: IncomingMessage, response: ServerResponse): void {
@@ -483,7 +486,11 @@ export class Gateway {
   ): Promise<void> {
     const { candidate, metrics } = this.#options
     const data = candidate.cached?.object?.data ?? {}
-    const problem = oversize({ data }, { data: applyPatch(data, decision.patch) })
+    // Leader keys are written as long as Kubernetes takes them: without them nobody could lead.
+    const grows = Object.entries(decision.patch).some(
+      ([key, value]) => value !== null && !key.startsWith(LEADER_KEY_PREFIX),
+    )
+    const problem = grows ? oversize({ data }, { data: applyPatch(data, decision.patch) }) : undefined
     if (problem !== undefined) {
       metrics.oversize.inc({ kind: 'lock' })
       return this.#count(request, response, 413, `configmaps "${name}": ${problem}`, name)

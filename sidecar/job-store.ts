@@ -8,7 +8,7 @@
  * higher token. Nothing is written without a valid term. A creation names no version; Flink creates them empty.
  */
 import type { KubeClient } from '../shared/kube-client.ts'
-import type { ConfigMap } from '../shared/lock.ts'
+import { type ConfigMap, tokenIn } from '../shared/lock.ts'
 import { ANNOTATION_TOKEN } from '../shared/names.ts'
 import { failure } from './http.ts'
 import { configMapsPath } from './lock-store.ts'
@@ -18,10 +18,11 @@ import { type Answer, askUpstream } from './upstream.ts'
 
 export type JobStoreOptions = {
   client: Pick<KubeClient, 'request'>
-  /** The cluster's own; undefined while it is not known. */
+  /** The cluster's own. */
   namespace: () => string
   /** Token of the term that this JVM was granted, if it is valid at this moment. */
   term: () => number | undefined
+  monoMs: () => number
   onFenced: () => void
   onOversize: () => void
 }
@@ -30,14 +31,18 @@ export type JobMethod = 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
 /** Somebody else's writes in between: natural once, not for ever. */
 const TRIES = 5
+/** Whoever waited longer for his turn has no time left for an answer: Flink's request time-out is 10 s. */
+const MAX_TURN_MS = 5_000
+const MERGE = 'application/merge-patch+json'
+const JSON_PATCH = 'application/json-patch+json'
 
 export class JobStore {
   #options: JobStoreOptions
   /** As this term stamped or wrote them. */
   #known = new Map<string, ConfigMap>()
   #term: number | undefined
-  /** Counts beginnings and ends of writes, so that what was read across one is not taken for the present. */
-  #writes = 0
+  /** The last request of each name: one after the other, so that what is known is what the last one left. */
+  #turns = new Map<string, Promise<unknown>>()
 
   constructor(options: JobStoreOptions) {
     this.#options = options
@@ -51,70 +56,93 @@ export class JobStore {
     this.#known.clear()
   }
 
-  async read(name: string): Promise<Answer> {
-    this.forget()
-    const known = this.#known.get(name)
-    if (known !== undefined) return { status: 200, body: known }
-    const term = this.#options.term()
-    return term === undefined ? await this.#send('GET', name) : await this.#stamped(name, term)
+  read(name: string): Promise<Answer> {
+    return this.#inTurn(name, async () => {
+      this.forget()
+      const known = this.#known.get(name)
+      if (known !== undefined) return { status: 200, body: known }
+      const term = this.#options.term()
+      // Without a term it is told as it is: whoever reads it can write nothing.
+      return term === undefined ? await this.#send('GET', name) : (await this.#stamped(name, term)).read
+    })
   }
 
-  async write(method: JobMethod, name: string, body: unknown, contentType: string): Promise<Answer> {
-    this.forget()
-    for (let tries = 1; ; tries++) {
-      const answer = await this.#tryWrite(method, name, body, contentType)
-      // A deletion names no version of the JVM's: it is meant for whatever this term knows.
-      if (method !== 'DELETE' || answer.status !== 409 || tries === TRIES || this.#options.term() === undefined)
-        return answer
+  write(method: JobMethod, name: string, body: unknown, contentType: string): Promise<Answer> {
+    return this.#inTurn(name, async () => {
+      if (method !== 'DELETE' && (typeof body !== 'object' || body === null))
+        return { status: 400, body: failure(400, 'the body is not a JSON object', name) }
+      this.forget()
+      for (let tries = 1; ; tries++) {
+        const answer = await this.#tryWrite(method, name, body as object, contentType)
+        // A deletion names no version of the JVM's: it is meant for whatever this term knows.
+        if (method !== 'DELETE' || answer.status !== 409 || tries === TRIES || this.#options.term() === undefined)
+          return answer
+      }
+    })
+  }
+
+  async #inTurn(name: string, act: () => Promise<Answer>): Promise<Answer> {
+    const { monoMs } = this.#options
+    const sinceMs = monoMs()
+    const turn = (this.#turns.get(name) ?? Promise.resolve()).then(() =>
+      monoMs() - sinceMs > MAX_TURN_MS
+        ? { status: 503, body: failure(503, 'requests before this one are not answered yet', name) }
+        : act(),
+    )
+    const settled = turn.catch(() => {})
+    this.#turns.set(name, settled)
+    try {
+      return await turn
+    } finally {
+      if (this.#turns.get(name) === settled) this.#turns.delete(name)
     }
   }
 
-  async #tryWrite(method: JobMethod, name: string, body: unknown, contentType: string): Promise<Answer> {
+  async #tryWrite(method: JobMethod, name: string, body: object, contentType: string): Promise<Answer> {
     const term = this.#options.term()
     if (term === undefined) return this.#fenced(name, 'this pod does not lead')
     let current = this.#known.get(name)
     if (method !== 'POST' && current === undefined) {
-      const answer = await this.#stamped(name, term)
-      if (answer.status !== 200) return answer
-      current = answer.body as ConfigMap
+      const { read, refusal } = await this.#stamped(name, term)
+      if (refusal !== undefined) return this.#fenced(name, refusal)
+      if (read.status !== 200) return read
+      current = read.body as ConfigMap
     }
-    const problem = isPatch(method, contentType) ? oversize(current, patched(current, body)) : oversize(current, body)
+    const isMerge = method === 'PATCH' && !contentType.startsWith(JSON_PATCH)
+    const problem = oversize(current, isMerge ? patched(current, body) : body)
     if (problem !== undefined) {
       this.#options.onOversize()
       return { status: 413, body: failure(413, `configmaps "${name}": ${problem}`, name) }
     }
-    const sent = method === 'DELETE' ? deletion(current) : versioned(body, current, term, contentType)
+    const sent = method === 'DELETE' ? deletion(current) : versioned(body, current, term)
     // The stamp took its time: the term may be over.
     if (this.#options.term() !== term) return this.#fenced(name, 'this pod no longer leads')
-    this.#writes++
     this.#known.delete(name)
     const answer = await this.#send(method, name, sent, contentType)
-    this.#writes++
     if (answer.status < 300 && method !== 'DELETE') this.#keep(name, term, answer.body as ConfigMap)
     return answer
   }
 
-  /** Reads, and stamps what an older term was the last to touch. */
-  async #stamped(name: string, term: number): Promise<Answer> {
+  /** Reads, and stamps what an older term was the last to touch; `refusal`: why this term may not write it. */
+  async #stamped(name: string, term: number): Promise<{ read: Answer; refusal?: string }> {
     for (let tries = 1; ; tries++) {
-      const writes = this.#writes
       const read = await this.#send('GET', name)
-      if (read.status !== 200) return read
-      const object = read.body as ConfigMap
-      const stamp = Number(object.metadata.annotations?.[ANNOTATION_TOKEN] ?? 0)
-      if (stamp > term) return this.#fenced(name, `it is of the newer term ${stamp}, ours is ${term}`)
-      if (this.#options.term() !== term) return this.#fenced(name, 'this pod no longer leads')
-      const answer = stamp === term ? read : await this.#stamp(name, object, term)
+      if (read.status !== 200) return { read }
+      const { metadata } = read.body as ConfigMap
+      const stamp = tokenIn(metadata)
+      if (stamp > term)
+        return { read, refusal: `annotation ${ANNOTATION_TOKEN} is ${stamp}, of a newer term than ${term}` }
+      if (this.#options.term() !== term) return { read, refusal: 'this pod no longer leads' }
+      const answer = stamp === term ? read : await this.#stamp(name, metadata.resourceVersion, term)
       if (answer.status === 409 && tries < TRIES) continue
-      if (answer.status === 200 && writes === this.#writes) this.#keep(name, term, answer.body as ConfigMap)
-      return answer
+      if (answer.status === 200) this.#keep(name, term, answer.body as ConfigMap)
+      return { read: answer }
     }
   }
 
-  async #stamp(name: string, { metadata }: ConfigMap, term: number): Promise<Answer> {
+  #stamp(name: string, resourceVersion: string | undefined, term: number): Promise<Answer> {
     const annotations = { [ANNOTATION_TOKEN]: String(term) }
-    const body = { metadata: { resourceVersion: metadata.resourceVersion, annotations } }
-    return await this.#send('PATCH', name, body, MERGE)
+    return this.#send('PATCH', name, { metadata: { resourceVersion, annotations } }, MERGE)
   }
 
   #keep(name: string, term: number, object: ConfigMap): void {
@@ -128,18 +156,14 @@ export class JobStore {
 
   #send(method: 'GET' | JobMethod, name: string, body?: unknown, contentType?: string): Promise<Answer> {
     const { client, namespace } = this.#options
-    const path = configMapsPath(namespace()) + (method === 'POST' ? '' : `/${name}`)
+    const path = configMapsPath(namespace()) + (method === 'POST' ? '' : `/${encodeURIComponent(name)}`)
     return askUpstream(client, method, path, body, method === 'DELETE' ? undefined : contentType)
   }
 }
 
-const MERGE = 'application/merge-patch+json'
-const isPatch = (method: JobMethod, contentType: string): boolean =>
-  method === 'PATCH' && !contentType.startsWith('application/json-patch+json')
-
 /** The object that a merge patch makes, as far as its data goes. */
-const patched = (current: ConfigMap | undefined, body: unknown): unknown => ({
-  data: applyPatch(current?.data ?? {}, ((body as ConfigMap | undefined)?.data ?? {}) as DataPatch),
+const patched = (current: ConfigMap | undefined, body: object): unknown => ({
+  data: applyPatch(current?.data ?? {}, ((body as ConfigMap).data ?? {}) as DataPatch),
 })
 
 const deletion = (current: ConfigMap | undefined) => ({
@@ -149,10 +173,9 @@ const deletion = (current: ConfigMap | undefined) => ({
 })
 
 /** With the term's token on it, and the version that it replaces: the JVM's own, else what this term knows. */
-const versioned = (body: unknown, current: ConfigMap | undefined, term: number, contentType: string): unknown => {
+const versioned = (body: object, current: ConfigMap | undefined, term: number): unknown => {
   const version = current?.metadata.resourceVersion
-  if (Array.isArray(body) && contentType.startsWith('application/json-patch+json'))
-    return [...body, { op: 'add', path: '/metadata/resourceVersion', value: version }]
+  if (Array.isArray(body)) return [{ op: 'add', path: '/metadata/resourceVersion', value: version }, ...body]
   const { metadata, ...rest } = body as ConfigMap
   const resourceVersion = metadata?.resourceVersion || version
   const annotations = { ...metadata?.annotations, [ANNOTATION_TOKEN]: String(term) }

@@ -19,11 +19,8 @@ export type JvmState = {
   /** Lease that the JVM states in its own record: silent for longer, and it would have given up itself. */
   leaseMs: number
   lastHeardMs: number
-  /**
-   * Whether its term was ended over its head, because it was silent, and it was not heard since: it may be frozen, and when
-   * it thaws it believes to lead until it asks.
-   */
-  deposed: boolean
+  /** Whether a term that it had claimed ended, and it asked nothing since: it may still believe to lead. */
+  untold: boolean
   /** When it gave leadership up itself. */
   stoppedAtMs: number
   /** When the last socket closed. */
@@ -78,7 +75,7 @@ export const initialJvm: JvmState = {
   expected: '',
   leaseMs: FLINK_LEASE_MS,
   lastHeardMs: 0,
-  deposed: false,
+  untold: false,
   stoppedAtMs: 0,
   closedAtMs: 0,
   probeAtMs: Number.POSITIVE_INFINITY,
@@ -98,7 +95,7 @@ export const stepJvm = (before: JvmState, event: JvmEvent, nowMs: number): JvmSt
 const leave = (s: JvmState, phase: JvmState['phase'], reason: Reason, actions: JvmAction[]): JvmState => {
   actions.push({ type: 'withdraw', reason })
   const forget = phase === 'absent' ? { identity: '', leaseMs: FLINK_LEASE_MS } : {}
-  return { ...s, ...forget, phase, expected: '', deposed: phase === 'silent' && s.leading, probeAtMs: NEVER }
+  return { ...s, ...forget, phase, expected: '', untold: s.untold && phase === 'silent', probeAtMs: NEVER }
 }
 
 const take = (s: JvmState, event: JvmEvent, nowMs: number, actions: JvmAction[]): JvmState => {
@@ -148,7 +145,8 @@ const take = (s: JvmState, event: JvmEvent, nowMs: number, actions: JvmAction[])
       }
     case 'leading':
       // The lease of a JVM that was just granted leadership begins now: it has not had to ask before.
-      return { ...s, leading: event.leading, lastHeardMs: event.leading ? nowMs : s.lastHeardMs }
+      if (event.leading) return { ...s, leading: true, untold: false, lastHeardMs: nowMs }
+      return { ...s, leading: false, untold: s.untold || (s.leading && s.identity !== '' && s.phase !== 'stopped') }
     default:
       return unreachable(event)
   }
@@ -158,13 +156,13 @@ const heard = (s: JvmState, nowMs: number, actions: JvmAction[]): JvmState => {
   // Once it claimed its term only its renewals count: anybody in the pod may read the lock, the new process of a container
   // among them that restarted without our noticing.
   const claimed = s.leading && s.identity !== '' && s.expected === ''
-  const heardNow = claimed ? s : { ...s, lastHeardMs: nowMs }
+  const heardNow = claimed ? s : { ...s, lastHeardMs: nowMs, untold: false }
   if (s.phase === 'standing') return heardNow
   // A stopping JVM may take the lock back 4 ms after it released it: it does not stand again.
   if (s.phase === 'stopped' && nowMs < s.stoppedAtMs + STOPPED_MS) return heardNow
   if (s.phase === 'doubtful') return { ...heardNow, phase: 'standing', probeAtMs: NEVER }
   actions.push({ type: 'stand' })
-  return { ...heardNow, phase: 'standing', deposed: false, lastHeardMs: nowMs, probeAtMs: NEVER }
+  return { ...heardNow, phase: 'standing', lastHeardMs: nowMs, untold: false, probeAtMs: NEVER }
 }
 
 /** Silence, and the port to ask. */
@@ -183,6 +181,9 @@ const silentAtMs = (s: JvmState): number => {
   if (s.phase !== 'standing' && s.phase !== 'doubtful') return NEVER
   return s.lastHeardMs + (s.leading ? s.leaseMs : STANDBY_SILENT_MS)
 }
+
+/** Whether its term ended over its head, and it has been silent for so long since that it may be frozen. */
+export const isDeposed = (s: JvmState, nowMs: number): boolean => s.untold && nowMs >= s.lastHeardMs + s.leaseMs
 
 /** When the next `tick` is due. */
 export const jvmWakeAtMs = (s: JvmState): number => Math.min(s.probeAtMs, silentAtMs(s))

@@ -23,13 +23,16 @@ export const runSidecar = async (args: readonly string[], version: string): Prom
   const clock = systemClock
   const log = makeLog(config.logLevel, { pod: config.podName })
   const { monoMs } = clock
-  const client = new KubeClient({
-    url: config.apiServer,
-    userAgent: `flink-ha/${version} sidecar`,
-    monoMs,
-    ...(config.tokenFile !== undefined && { tokenFile: config.tokenFile }),
-    ...(config.caFile !== undefined && { caFile: config.caFile }),
-  })
+  const newClient = (): KubeClient =>
+    new KubeClient({
+      url: config.apiServer,
+      userAgent: `flink-ha/${version} sidecar`,
+      monoMs,
+      ...(config.tokenFile !== undefined && { tokenFile: config.tokenFile }),
+      ...(config.caFile !== undefined && { caFile: config.caFile }),
+    })
+  // The election's own connections: no other request makes a renewal wait.
+  const [client, electionClient] = [newClient(), newClient()]
   const metrics = makeMetrics(
     () => candidate.target?.name ?? '',
     () => ({
@@ -49,7 +52,7 @@ export const runSidecar = async (args: readonly string[], version: string): Prom
     timings: config.timings,
     jvmAddress: config.jvm,
     address: () => (config.podAddress === '' || podPort === 0 ? '' : `${config.podAddress}:${podPort}`),
-    client,
+    client: electionClient,
     clock,
     log,
     metrics,
@@ -94,6 +97,7 @@ export const runSidecar = async (args: readonly string[], version: string): Prom
       server.closeAllConnections()
     }
     client.close()
+    electionClient.close()
     process.exit(0)
   }
   process.on('SIGTERM', signal => void stop(signal))

@@ -456,8 +456,8 @@ const JVM = [
   rule(
     'once a JVM claimed its term, only its renewals show that it lives',
     'sidecar/jvm.ts',
-    'const heardNow = claimed ? s : { ...s, lastHeardMs: nowMs }',
-    'const heardNow = { ...s, lastHeardMs: nowMs }',
+    'const heardNow = claimed ? s : {',
+    'const heardNow = {',
     jvm,
   ),
 ]
@@ -475,7 +475,7 @@ const FENCE = [
   rule(
     'a job is stamped with the term before it is told',
     JOB_STORE,
-    'const answer = stamp === term ? read : await this.#stamp(name, object, term)',
+    'const answer = stamp === term ? read : await this.#stamp(name, metadata.resourceVersion, term)',
     'const answer = read',
     gateway('the first read of a job in a term'),
     SIMULATION,

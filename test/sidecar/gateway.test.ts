@@ -215,14 +215,14 @@ t.test('a write of a job that was not read in this term is refused by its versio
   t.match(api.store.get(CONFIG_MAPS, NAMESPACE, JOB), { data: { counter: '5' } })
 })
 
-t.test('a job of a newer term is neither told nor written', async t => {
+t.test('a job of a newer term is told as it is, and not written', async t => {
   const { api, jvm } = await stage(t)
   const newer = { annotations: { [ANNOTATION_TOKEN]: String(2 ** 51) } }
   const { metadata } = api.store.create(CONFIG_MAPS, NAMESPACE, { ...job(newer), data: { counter: '5' } })
   await jvm.lead()
   const { resourceVersion } = metadata
+  t.match(await jvm.ask('GET', `${PATH}/${JOB}`), { status: 200, body: { data: { counter: '5' } } })
   for (const [method, body] of [
-    ['GET', undefined],
     ['PUT', { ...job({ resourceVersion }), data: { counter: '6' } }],
     ['DELETE', {}],
   ] as const)
@@ -241,6 +241,46 @@ t.test('a deletion names what this term knows, so that it cannot remove what ano
   theirs()
   t.equal((await jvm.ask('DELETE', `${PATH}/${JOB}`, {}, JSON_TYPE)).status, 409)
   t.ok(api.store.find(CONFIG_MAPS, NAMESPACE, JOB), 'it is still there')
+})
+
+t.test('what one request of a job leaves is what the next one finds, deletion too', async t => {
+  const { jvm } = await stage(t)
+  await jvm.lead()
+  await jvm.ask('POST', PATH, job(), JSON_TYPE)
+  const several = [
+    jvm.ask('GET', `${PATH}/${JOB}`),
+    jvm.ask('DELETE', `${PATH}/${JOB}`, {}, JSON_TYPE),
+    jvm.ask('GET', `${PATH}/${JOB}`),
+  ]
+  await Promise.all(several)
+  t.equal((await jvm.ask('GET', `${PATH}/${JOB}`)).status, 404)
+})
+
+t.test('leader keys are written to a lock that is nearly full', async t => {
+  const { jvm } = await stage(t)
+  const { body: lock } = await jvm.lead()
+  const plan = { plan: 'x'.repeat(999_990) }
+  t.equal((await jvm.ask('PUT', `${PATH}/${LOCK}`, { ...lock, data: plan }, JSON_TYPE)).status, 200)
+  const again = (await jvm.ask('GET', `${PATH}/${LOCK}`)).body
+  const data = { ...plan, 'org.apache.flink.k8s.leader.restserver': 's,http://x:8081' }
+  t.equal((await jvm.ask('PUT', `${PATH}/${LOCK}`, { ...again, data }, JSON_TYPE)).status, 200)
+})
+
+t.test('a name that is more than a name reaches nothing', async t => {
+  const { api, jvm } = await stage(t)
+  await jvm.lead()
+  for (const name of ['c-cluster-config-map%3Fx=-config-map', 'c-a%2F..%2Fb-config-map', 'c-..%252f-config-map'])
+    t.equal((await jvm.ask('GET', `${PATH}/${name}`)).status, 403, name)
+  t.notOk(api.requests.some(({ path }) => /%|\.\./.test(path)))
+})
+
+t.test('a body that is no object is refused in words', async t => {
+  const { jvm } = await stage(t)
+  await jvm.lead()
+  t.match(await jvm.ask('PUT', `${PATH}/${JOB}`, '7', JSON_TYPE), {
+    status: 400,
+    body: { message: /not a JSON object/ },
+  })
 })
 
 t.test('a write near the limit of a ConfigMap is refused in words, and smaller ones go on', async t => {

@@ -2,6 +2,7 @@ import t from 'tap'
 import {
   FLINK_LEASE_MS,
   initialJvm,
+  isDeposed,
   type JvmAction,
   type JvmEvent,
   type JvmState,
@@ -72,25 +73,33 @@ t.test('a leading JVM that is silent for longer than its lease is withdrawn', as
   t.same(play.at(60_000, { type: 'elector-heard' }), [{ type: 'stand' }], 'and stands again when it is heard')
 })
 
-t.test('a JVM whose term was ended over its head is told apart until it is heard, or gone', async t => {
-  const play = standing()
-  t.notOk(play.state.deposed)
-  play.at(15_000, { type: 'tick' })
-  t.ok(play.state.deposed)
-  play.at(15_001, { type: 'leading', leading: false })
-  t.ok(play.state.deposed)
+t.test('a JVM whose term ended over its head is told apart until it is heard, or gone', async t => {
+  const silent = (): Play => {
+    const play = standing()
+    play.at(15_000, { type: 'tick' })
+    play.at(15_001, { type: 'leading', leading: false })
+    return play
+  }
+  const play = silent()
+  t.ok(isDeposed(play.state, 15_001))
   play.at(60_000, { type: 'elector-heard' })
-  t.notOk(play.state.deposed)
-  const standby = standing()
-  standby.at(0, { type: 'leading', leading: false })
-  standby.at(33_000, { type: 'tick' })
-  t.notOk(standby.state.deposed, 'a standby has no term to believe in')
-  const gone = standing()
-  gone.at(15_000, { type: 'tick' })
+  t.notOk(isDeposed(play.state, 90_000))
+  const gone = silent()
   gone.at(16_000, { type: 'socket-closed' })
   gone.at(16_000, { type: 'socket-closed' })
   gone.at(16_001, { type: 'port-refused' })
-  t.notOk(gone.state.deposed)
+  t.notOk(isDeposed(gone.state, 20_000))
+  const cutOff = standing()
+  cutOff.at(8_000, { type: 'leading', leading: false })
+  t.notOk(isDeposed(cutOff.state, 14_999), 'a term that ended otherwise: it has its time to ask')
+  t.ok(isDeposed(cutOff.state, 15_000), 'and no more')
+  cutOff.at(33_000, { type: 'tick' })
+  t.ok(isDeposed(cutOff.state, 33_000))
+  const standby = standing()
+  standby.at(1, { type: 'leading', leading: false })
+  standby.at(2, { type: 'elector-heard' })
+  standby.at(34_000, { type: 'tick' })
+  t.notOk(isDeposed(standby.state, 34_000), 'a standby has no term to believe in')
 })
 
 t.test('a standby may be silent for as long as its polls are apart', async t => {
