@@ -89,7 +89,7 @@ const masterOperations = (pod: Pod, { inject, settings }: Injection): Operation[
 const probeOperations = (pod: Pod, { inject, settings }: Injection): Operation[] =>
   settings.endDeposed
     ? flinkContainers(pod, inject).flatMap(index =>
-        pod.spec.containers[index]?.['livenessProbe'] === undefined
+        (pod.spec.containers[index]?.['livenessProbe'] ?? undefined) === undefined
           ? [add(['spec', 'containers', index, 'livenessProbe'], deposedProbe())]
           : [],
       )

@@ -526,9 +526,13 @@ t.test('a long poll of a relay is answered at the change of leader', async t => 
   const relay = await cluster.relay()
   await until(leads(relay, 'jm-0'))
   const index = (await json(`${relay.url}/leader`)).headers.get('x-flink-ha-index')
-  const waiting = json(`${relay.url}/leader?wait=30s&index=${index}`)
+  const poll = (from: string | null) => json(`${relay.url}/leader?wait=30s&index=${from}`)
+  const waiting = poll(index)
   // The record alone: a sidecar tells of a change of data and of the record one after the other.
   cluster.lead('jm-1_uid', 60_000, {})
-  t.match((await waiting).body, { name: 'jm-1', token: 2 })
+  let told = await waiting
+  // For that reason news of the first leader may have been on their way.
+  while ((told.body as LeaderDocument).name === 'jm-0') told = await poll(told.headers.get('x-flink-ha-index'))
+  t.match(told.body, { name: 'jm-1', token: 2 })
   t.ok(Number(relay.status.index) > Number(index))
 })

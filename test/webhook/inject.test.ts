@@ -46,7 +46,7 @@ t.test('golden pairs: what a pod becomes', async t => {
 })
 
 t.test('a deposed JVM is ended by a liveness probe, if that is asked for and there is none', async t => {
-  const asking = (probe?: object): Pod => {
+  const asking = (probe?: object | null): Pod => {
     const pod = jobManager()
     const [flink] = pod.spec.containers
     delete flink!['livenessProbe']
@@ -59,6 +59,7 @@ t.test('a deposed JVM is ended by a liveness probe, if that is asked for and the
   const probe = result.spec.containers[0]?.['livenessProbe']
   t.match(probe, { httpGet: { path: '/jvm', port: 4041 }, terminationGracePeriodSeconds: 1 })
   t.equal(JSON.stringify(uninjectedPod(result)), JSON.stringify(pod), 'and it is taken out again')
+  t.match(inject(asking(null)).spec.containers[0]?.['livenessProbe'], probe as object, 'null is none')
   const own = asking({ tcpSocket: { port: 6123 } })
   t.same(inject(own).spec.containers[0]?.['livenessProbe'], { tcpSocket: { port: 6123 } }, 'one of its own stays')
   t.match(injection(own).warnings, [/end-deposed: container "jobmanager" has a livenessProbe of its own/])
