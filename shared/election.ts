@@ -3,12 +3,26 @@
  * no clock, no socket and no process. Used by the sidecar and by the webhook's reconciler. Read this file first.
  *
  * Promises: no step ends leading past the renew deadline, counted from the *sending* of the last write known to have been
- * made; nobody is overtaken before the whole lease that its record states has passed unchanged before our own eyes; every
+ * made (or, with failsafe on, of the last round in which all others promised to wait: `failsafe.ts`); nobody is overtaken before the whole lease that its record states has passed unchanged before our own eyes; every
  * write is a compare-and-set on the version that the decision was taken on; tokens grow.
  * Does not promise anything while the process is paused between steps: what it sent before may still arrive, and is
  * refused there by its version (see the fencing of the store).
  */
 import { unreachable } from './assert.ts'
+import {
+  type Ask,
+  acknowledged,
+  askAtMs,
+  FAILSAFE_LIMIT_MS,
+  mayPromise,
+  NOT_VOUCHED,
+  strangerWaitMs,
+  termEndMs,
+  toAsk,
+  type Vouching,
+  withKnownRoster,
+  withRoster,
+} from './failsafe.ts'
 import { type DurationSpelling, formatRecord, formatTime, type LeaderRecord } from './record.ts'
 import { isStale, versionNumber } from './resource-version.ts'
 import type { Timings } from './timings.ts'
@@ -39,6 +53,8 @@ export type Lock = {
   token: number
   /** Identity of the candidate that the lock was handed to; "" when its holder took it himself. */
   successor: string
+  /** Whom its holder asks to wait when the API server does not answer him, himself among them; empty: without failsafe. */
+  roster: readonly string[]
 }
 
 /** Who leads by this record: nobody while the lock is handed over and the successor has not taken it. */
@@ -56,6 +72,8 @@ export type Write = {
   sentAtMs: number
   reason: Reason | ''
   successor: string
+  /** The lock's roster from now on; undefined: it has none, and had none. */
+  roster: readonly string[] | undefined
   /** Goes on with a term that an earlier process of this pod began. */
   resumes: boolean
   /** The data write that rides along, if any: its handle is the caller's own. */
@@ -66,7 +84,7 @@ export type State = {
   role: 'follower' | 'leader'
   /** Whether there is something to lead for: only then do we stand. */
   standing: boolean
-  /** The last distinct record, and when we first saw it by our own clock. */
+  /** The last distinct record, and when, by our own clock, we first saw it or were last asked by its holder to wait. */
   lock: Lock | undefined
   lockSinceMs: number
   /** When the newest of our writes that is known to have been made was sent. */
@@ -90,6 +108,10 @@ export type State = {
   /** True until this process has given up a term: then a record that names us is a term to go on with. */
   resumable: boolean
   nextId: number
+  /** Who can be asked for a promise. */
+  peers: readonly string[]
+  /** What they promised. */
+  vouching: Vouching
 }
 
 export type Event =
@@ -103,6 +125,11 @@ export type Event =
   | { type: 'stand' }
   | { type: 'withdraw'; reason: Reason; successor?: string }
   | { type: 'data-write'; data: number }
+  | { type: 'peers'; members: readonly string[] }
+  /** Every member that was asked, in the round that was sent then, has promised. */
+  | { type: 'vouched'; sentAtMs: number }
+  /** A leader asks us not to overtake it. */
+  | { type: 'promise-asked'; ask: Ask }
 
 export type Action =
   | { type: 'write-lock'; write: Write }
@@ -110,6 +137,9 @@ export type Action =
   | { type: 'lead'; token: number; resumed: boolean }
   | { type: 'yield'; reason: Reason }
   | { type: 'data-refused'; data: number }
+  /** A round: all of the members are asked, or it proves nothing. */
+  | { type: 'ask-promises'; members: readonly string[]; token: number; leaseMs: number; sentAtMs: number }
+  | { type: 'promise'; id: number; given: boolean }
 
 /** `monoMs` decides; `wallUs` (microseconds since the epoch) is only written into records for others to read. */
 export type Now = { monoMs: number; wallUs: number }
@@ -133,7 +163,10 @@ const GIVEN_UP_LEASE_MS = 1_000
  */
 export const NOBODY = 'flink-ha-nobody'
 
-export const makeElection = (me: string, t: Timings, spelling: DurationSpelling = 'number'): Election => {
+export type ElectionOptions = { spelling?: DurationSpelling; failsafe?: boolean; limitMs?: number }
+
+export const makeElection = (me: string, t: Timings, options: ElectionOptions = {}): Election => {
+  const { spelling = 'number', failsafe = false, limitMs = FAILSAFE_LIMIT_MS } = options
   const initial: State = {
     role: 'follower',
     standing: false,
@@ -152,6 +185,8 @@ export const makeElection = (me: string, t: Timings, spelling: DurationSpelling 
     lastSentMs: Number.NEGATIVE_INFINITY,
     resumable: true,
     nextId: 1,
+    peers: [],
+    vouching: NOT_VOUCHED,
   }
 
   const isMine = (lock: Lock | undefined): boolean => lock?.record?.holder === me
@@ -159,16 +194,17 @@ export const makeElection = (me: string, t: Timings, spelling: DurationSpelling 
   const takeoverAtMs = (s: State): number => {
     const { lock } = s
     if (lock === undefined) return Number.POSITIVE_INFINITY
+    const sinceMs = s.lockSinceMs + strangerWaitMs(lock.roster, me, limitMs)
     // Nobody is overtaken unwatched: a garbled record may hide a living leader, so it is waited for as long as our own
     // lease, as a readable one is for as long as it states.
-    if (lock.record === undefined) return s.lockSinceMs + t.leaseMs
+    if (lock.record === undefined) return sinceMs + t.leaseMs
     if (lock.record.holder === me) return 0
     if (lock.record.holder === '') return 0
     // A lock that was handed over states a short lease: a successor that does not take it is overtaken soon.
-    return s.lockSinceMs + lock.record.leaseMs
+    return sinceMs + lock.record.leaseMs
   }
   const validUntilMs = (s: State): number =>
-    s.role === 'leader' && s.heldSinceMs !== undefined ? s.heldSinceMs + t.renewDeadlineMs : 0
+    s.role === 'leader' && s.heldSinceMs !== undefined ? termEndMs(s.heldSinceMs, s.vouching, t, limitMs) : 0
 
   const step = (before: State, event: Event, now: Now): Step => {
     const actions: Action[] = []
@@ -177,6 +213,7 @@ export const makeElection = (me: string, t: Timings, spelling: DurationSpelling 
     s = take(s, event, now, actions)
     s = settle(s, now, actions)
     s = plan(s, now, actions)
+    s = askAround(s, now, actions)
     return { state: s, actions }
   }
 
@@ -227,6 +264,13 @@ export const makeElection = (me: string, t: Timings, spelling: DurationSpelling 
         if (s.role === 'leader') return { ...s, data: [...s.data, event.data] }
         actions.push({ type: 'data-refused', data: event.data })
         return s
+      case 'peers':
+        return { ...s, peers: event.members }
+      case 'vouched':
+        // Counted from its sending, as a write is. A round of an earlier term was sent before the write that began this one.
+        return { ...s, vouching: { ...s.vouching, sinceMs: Math.max(s.vouching.sinceMs, event.sentAtMs) } }
+      case 'promise-asked':
+        return promise(s, event.ask, now, actions)
       default:
         return unreachable(event)
     }
@@ -236,10 +280,18 @@ export const makeElection = (me: string, t: Timings, spelling: DurationSpelling 
   const acknowledge = (s: State, write: Write): State => {
     if (write.kind !== 'acquire' && write.kind !== 'renew') return s
     const heldSinceMs = Math.max(s.heldSinceMs ?? Number.NEGATIVE_INFINITY, write.sentAtMs)
-    return { ...s, heldSinceMs, token: write.token, resumed: write.kind === 'acquire' ? write.resumes : s.resumed }
+    const vouching = acknowledged(s.vouching, write.id)
+    return {
+      ...s,
+      heldSinceMs,
+      vouching,
+      token: write.token,
+      resumed: write.kind === 'acquire' ? write.resumes : s.resumed,
+    }
   }
 
-  const see = (s: State, lock: Lock, read: boolean, now: Now, actions: Action[]): State => {
+  const see = (s: State, sight: Lock, read: boolean, now: Now, actions: Action[]): State => {
+    const lock = withKnownRoster(sight, s.lock, NOBODY)
     // A lower version is an old sight, however it got here; an equal one says nothing new.
     const known = s.lock !== undefined && isStale(s.lock.version, lock.version)
     const reading = s.reading && known && !read
@@ -296,6 +348,25 @@ export const makeElection = (me: string, t: Timings, spelling: DurationSpelling 
     return { ...s, failures: s.failures + 1, notBeforeMs: now.monoMs + waitMs }
   }
 
+  const promise = (s: State, ask: Ask, now: Now, actions: Action[]): State => {
+    const given = mayPromise(s.lock, ask)
+    actions.push({ type: 'promise', id: ask.id, given })
+    // The leader's own word that it goes on is worth as much as the sight of a renewal: the lease begins anew.
+    return given ? { ...s, lockSinceMs: now.monoMs } : s
+  }
+
+  const nextAskMs = (s: State): number =>
+    failsafe && s.role === 'leader' && s.heldSinceMs !== undefined
+      ? askAtMs(s.heldSinceMs, s.vouching, t)
+      : Number.POSITIVE_INFINITY
+
+  const askAround = (s: State, now: Now, actions: Action[]): State => {
+    if (now.monoMs < nextAskMs(s)) return s
+    const members = toAsk(s.vouching, me)
+    actions.push({ type: 'ask-promises', members, token: s.token, leaseMs: t.leaseMs, sentAtMs: now.monoMs })
+    return { ...s, vouching: { ...s.vouching, askedAtMs: now.monoMs } }
+  }
+
   /** What to do now, given everything: at most one write, on the version that was judged. */
   const plan = (s: State, now: Now, actions: Action[]): State => {
     const { lock } = s
@@ -328,6 +399,7 @@ export const makeElection = (me: string, t: Timings, spelling: DurationSpelling 
       sentAtMs: now.monoMs,
       reason: kind === 'release' ? (s.withdrawn?.reason ?? '') : '',
       successor,
+      roster: rosterOf(s, kind, lock),
       resumes: kind === 'acquire' && sameTerm,
       // Not after a failure: data that is refused (too large, say) and comes again and again must not cost us the term.
       data: kind === 'renew' && s.failures === 0 ? s.data[0] : undefined,
@@ -336,7 +408,14 @@ export const makeElection = (me: string, t: Timings, spelling: DurationSpelling 
     const data = write.data === undefined ? s.data : s.data.slice(1)
     // What was sent a whole lease ago proves nothing any more, even if it is seen now.
     const unknown = s.unknown.filter(w => now.monoMs < w.sentAtMs + t.leaseMs)
-    return { ...s, write, data, unknown, nextId: s.nextId + 1, lastSentMs: now.monoMs }
+    const vouching = given ? s.vouching : withRoster(s.vouching, write.id, write.roster ?? [])
+    return { ...s, write, data, unknown, vouching, nextId: s.nextId + 1, lastSentMs: now.monoMs }
+  }
+
+  const rosterOf = (s: State, kind: Write['kind'], lock: Lock): readonly string[] | undefined => {
+    // A lock that was missing may have been deleted under a leader that is vouched for.
+    if (kind !== 'create' && kind !== 'release' && failsafe) return [me, ...s.peers]
+    return lock.roster.length === 0 ? undefined : kind === 'create' ? lock.roster : []
   }
 
   const recordText = (lock: Lock, kind: Write['kind'], sameTerm: boolean, successor: string, now: Now): string => {
@@ -357,7 +436,7 @@ export const makeElection = (me: string, t: Timings, spelling: DurationSpelling 
 
   const wakeAtMs = (s: State): number => {
     const times = [Number.POSITIVE_INFINITY]
-    if (s.role === 'leader') times.push(validUntilMs(s))
+    if (s.role === 'leader') times.push(validUntilMs(s), nextAskMs(s))
     if (s.write === undefined && !s.reading && s.lock !== undefined) {
       if (s.withdrawn !== undefined) times.push(isMine(s.lock) ? s.notBeforeMs : Number.POSITIVE_INFINITY)
       else if (s.role === 'leader') times.push(Math.max(renewAtMs(s), s.notBeforeMs))

@@ -1,7 +1,9 @@
 // Kubernetes objects as election locks, and back: the only file that knows where in an object a lock's fields are.
 import type { Lock, Write } from './election.ts'
+import { UNREADABLE_ROSTER } from './failsafe.ts'
 import {
   ANNOTATION_CANDIDATES,
+  ANNOTATION_FAILSAFE,
   ANNOTATION_JVM,
   ANNOTATION_LEADER,
   ANNOTATION_REASON,
@@ -48,7 +50,22 @@ const absent = (version: string): Lock => ({
   record: undefined,
   token: 0,
   successor: '',
+  roster: [],
 })
+
+/** More cannot have been written: a leader keeps no more standbys than this. */
+const MAX_ROSTER = 64
+
+const parseRoster = (text: string | undefined): readonly string[] => {
+  if (text === undefined) return []
+  try {
+    const value: unknown = JSON.parse(text)
+    const fits = Array.isArray(value) && value.length > 0 && value.length <= MAX_ROSTER
+    return fits && value.every(one => typeof one === 'string') ? value : UNREADABLE_ROSTER
+  } catch {
+    return UNREADABLE_ROSTER
+  }
+}
 
 /** Above it no version was ever, and no token of ours can be: somebody else wrote that. Tokens go on from the version then. */
 const MAX_TOKEN = 2 ** 52
@@ -66,6 +83,7 @@ const fromMetadata = (metadata: Metadata, raw: string, record: LeaderRecord | un
   record,
   token: tokenIn(metadata),
   successor: metadata.annotations?.[ANNOTATION_SUCCESSOR] ?? '',
+  roster: parseRoster(metadata.annotations?.[ANNOTATION_FAILSAFE]),
 })
 
 /** `version`: of the collection, for when the object is missing. */
@@ -99,6 +117,9 @@ const besides = (write: Write, jvm: string): { [name: string]: string | null } =
   [ANNOTATION_JVM]: write.kind === 'release' || jvm === '' ? null : jvm,
   [ANNOTATION_REASON]: write.reason === '' ? null : write.reason,
   [ANNOTATION_SUCCESSOR]: write.successor === '' ? null : write.successor,
+  ...(write.roster !== undefined && {
+    [ANNOTATION_FAILSAFE]: write.roster.length === 0 ? null : JSON.stringify(write.roster),
+  }),
 })
 
 const withoutNulls = (values: { [name: string]: string | null }): { [name: string]: string } =>

@@ -24,6 +24,8 @@ export const ANNOTATION_PROFILE = 'flink-ha.io/profile'
 export const ANNOTATION_LOCK = 'flink-ha.io/lock'
 /** `"true"`: a JVM that is frozen while its term goes on elsewhere is ended, by its container's liveness probe. */
 export const ANNOTATION_END_DEPOSED = 'flink-ha.io/end-deposed'
+/** `"true"`: the leader goes on without the API server. On the lock, beside the record: JSON, the identities whom it asks then. */
+export const ANNOTATION_FAILSAFE = 'flink-ha.io/failsafe'
 /** What a TaskManager pod gets: `sidecar` (a relay), `service` (the variable alone) or `off`. */
 export const ANNOTATION_TASKMANAGER = 'flink-ha.io/taskmanager'
 /** Resources of the injected container, each by itself; the value is a Kubernetes quantity. */
@@ -105,7 +107,10 @@ export const ANNOTATION_JVM = 'flink-ha.io/jvm'
 export const ANNOTATION_REASON = 'flink-ha.io/reason'
 /** Beside the record: the candidate that a lock was handed to, which has not begun its term yet. */
 export const ANNOTATION_SUCCESSOR = 'flink-ha.io/successor'
-/** Beside the record: JSON, identity to `host:port` of the pod port, of the candidates that joined. */
+/**
+ * Beside the record: JSON, identity to `host:port` of the pod port, of the candidates that joined; with failsafe
+ * `host:port#key`, the key by which the process signs (Ed25519, base64url).
+ */
 export const ANNOTATION_CANDIDATES = 'flink-ha.io/candidates'
 
 /** The sidecar's port on 127.0.0.1: everything. */

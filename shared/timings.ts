@@ -20,7 +20,7 @@ export const PROFILES = {
 export type ProfileName = keyof typeof PROFILES
 
 /** Share by which the rates of two monotonic clocks may differ; crystal clocks differ by less than 0.1 %. */
-const DRIFT = 0.05
+export const DRIFT = 0.05
 /** Time for a leader that reached its deadline to stop: one late timer, one answer to Flink. */
 const STOP_MS = 500
 

@@ -17,6 +17,7 @@ const PURE = [
   'shared/cluster-id.ts',
   'shared/election.ts',
   'shared/errors.ts',
+  'shared/failsafe.ts',
   'shared/lock.ts',
   'shared/names.ts',
   'shared/resource-version.ts',

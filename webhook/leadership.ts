@@ -138,7 +138,9 @@ export class Leadership {
         void this.#write(action.write)
         return
       case 'data-refused':
-        // A Lease holds no data.
+      case 'ask-promises':
+      case 'promise':
+        // A Lease holds no data; and this election has no failsafe, whose absence costs nothing but a reconciliation.
         return
     }
   }

@@ -43,16 +43,26 @@ class Play {
       record: parseRecord(raw),
       token: 7,
       successor: '',
+      roster: [],
       ...rest,
     }
   }
   absent(): Lock {
-    return { version: String(++this.#version), exists: false, raw: '', record: undefined, token: 0, successor: '' }
+    return {
+      version: String(++this.#version),
+      exists: false,
+      raw: '',
+      record: undefined,
+      token: 0,
+      successor: '',
+      roster: [],
+    }
   }
   /** The lock as a write leaves it. */
   after(write: Write): Lock {
-    const { raw, token, successor } = write
-    return { version: String(++this.#version), exists: true, raw, record: parseRecord(raw), token, successor }
+    const { raw, token, successor, roster = [] } = write
+    const version = String(++this.#version)
+    return { version, exists: true, raw, record: parseRecord(raw), token, successor, roster }
   }
   write(): Write {
     const { write } = this.state
