@@ -6,6 +6,7 @@ import { EXIT } from '../shared/errors.ts'
 import {
   ANNOTATION_CLUSTER_ID,
   ANNOTATION_END_DEPOSED,
+  ANNOTATION_FAILSAFE,
   ANNOTATION_INJECTED,
   ANNOTATION_LOCK,
   ANNOTATION_OWNER_SET,
@@ -30,7 +31,7 @@ import { RELAY_SETTINGS } from '../sidecar/relay-config.ts'
 import { makeRelayMetrics } from '../sidecar/relay-metrics.ts'
 import { WEBHOOK_SETTINGS } from '../webhook/config.ts'
 import { makeWebhookMetrics } from '../webhook/metrics.ts'
-import { DEFAULT_RESOURCES, LOCKS, type ResourceName, TASKMANAGER_MODES } from '../webhook/pod-settings.ts'
+import { DEFAULT_RESOURCES, FAILSAFE, LOCKS, type ResourceName, TASKMANAGER_MODES } from '../webhook/pod-settings.ts'
 import { CHECKS } from './check-report.ts'
 import {
   CHECK_FLAGS,
@@ -104,6 +105,13 @@ const WISHES: readonly Mark[] = [
     choices(['true', 'false']),
     code('false'),
     'a JVM that is frozen while its term goes on elsewhere is ended by a liveness probe',
+  ],
+  [
+    ANNOTATION_FAILSAFE,
+    'JobManager pod annotation',
+    choices(FAILSAFE),
+    code('false'),
+    'go on leading without the API server while all other candidates promise to wait: see [operations.md](operations.md#failsafe)',
   ],
   [
     ANNOTATION_TASKMANAGER,
@@ -202,7 +210,7 @@ const webhookMetrics = (): Registry =>
 
 const nothing = { validitySeconds: 0, token: 0, watchers: 0 }
 const sidecarMetrics = (): Registry => {
-  const readings = { ...nothing, leading: false, renewalAgeSeconds: 0, jvmPhase: '', lockBytes: 0 }
+  const readings = { ...nothing, leading: false, renewalAgeSeconds: 0, vouchedFor: false, jvmPhase: '', lockBytes: 0 }
   return makeMetrics(
     () => '',
     () => readings,

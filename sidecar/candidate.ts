@@ -31,13 +31,15 @@ import {
 import { isStale } from '../shared/resource-version.ts'
 import type { Timings } from '../shared/timings.ts'
 import { type Cached, cachedAfter } from './cached.ts'
+import { Failsafe } from './failsafe.ts'
 import { History } from './history.ts'
 import { initialJvm, type JvmAction, type JvmEvent, type JvmState, jvmWakeAtMs, stepJvm } from './jvm.ts'
 import { parseComponent, rpcEndpoint } from './leader.ts'
 import { configMapsPath, type LockTarget, leaseName, writeConfigMapLock, writeLeaseLock } from './lock-store.ts'
 import { applyPatch, type DataPatch } from './lock-write.ts'
 import type { Metrics } from './metrics.ts'
-import { joinedWith, parseJoined, Standbys } from './standbys.ts'
+import type { Signer } from './signer.ts'
+import { joinedWith, parseJoined, parseKey, Standbys } from './standbys.ts'
 
 export type CandidateOptions = {
   identity: string
@@ -50,6 +52,8 @@ export type CandidateOptions = {
   clock: Clock
   log: Log
   metrics: Metrics
+  /** When given, failsafe is on. */
+  signer?: Signer | undefined
 }
 
 export type DataOutcome =
@@ -67,6 +71,8 @@ const DATA_TRIES = 5
 export class Candidate {
   readonly identity: string
   readonly history = new History()
+  /** Undefined: off. */
+  readonly failsafe: Failsafe | undefined
   #options: CandidateOptions
   #election: Election
   #state: State
@@ -93,7 +99,17 @@ export class Candidate {
   constructor(options: CandidateOptions) {
     this.#options = options
     this.identity = options.identity
-    this.#election = makeElection(options.identity, options.timings)
+    const { signer, timings } = options
+    this.#election = makeElection(options.identity, timings, { failsafe: signer !== undefined })
+    this.failsafe =
+      signer &&
+      new Failsafe({
+        ...options,
+        signer,
+        timeoutMs: timings.retryMs,
+        joined: () => parseJoined(this.#cached?.object),
+        dispatch: event => this.#dispatch(event),
+      })
     this.#state = this.#election.initial
     this.#standbys = new Standbys(options.clock, options.identity)
     this.#inbox = new Inbox({
@@ -166,6 +182,15 @@ export class Candidate {
   renewalAgeMs(): number {
     const held = this.#state.heldSinceMs
     return this.leading() && held !== undefined ? this.#options.clock.monoMs() - held : 0
+  }
+  /** Whether we lead by the promise of the others alone: no write was acknowledged since. */
+  vouchedFor(): boolean {
+    return this.leading() && isVouchedFor(this.#state)
+  }
+  /** Since the sending of what our term counts from. */
+  provenAgeMs(): number {
+    const { heldSinceMs = 0, vouching } = this.#state
+    return this.leading() ? this.#options.clock.monoMs() - Math.max(heldSinceMs, vouching.sinceMs) : 0
   }
   /** How long the record that we see can still be somebody's valid term, at most: what `/leader` may rely on. */
   recordValidForMs(): number {
@@ -297,6 +322,11 @@ export class Candidate {
     // A restarted sidecar finds its own record: is the JVM still there that it was granted to?
     if (before.lock === undefined && is === this.identity)
       this.jvmEvent({ type: 'expect', identity: this.#annotations[ANNOTATION_JVM] ?? '' })
+    const vouched = isVouchedFor(after)
+    if (vouched === isVouchedFor(before)) return
+    const sinceWriteMs = Math.round(this.#options.clock.monoMs() - (before.heldSinceMs ?? 0))
+    if (vouched) this.#options.log.warn({ sinceWriteMs }, 'failsafe: leading by the promise of all other candidates')
+    else this.#options.log.info({ sinceWriteMs, role: after.role }, 'failsafe: over')
   }
 
   #perform(action: Action): void {
@@ -310,7 +340,11 @@ export class Candidate {
         this.#leaderSeenMs = undefined
         log.info({ token: action.token, resumed: action.resumed }, 'leading')
         this.jvmEvent({ type: 'leading', leading: true })
-        this.#standbys.start(() => parseJoined(this.#cached?.object), this.#options.timings.retryMs)
+        this.#standbys.start(
+          () => parseJoined(this.#cached?.object),
+          this.#options.timings.retryMs,
+          () => this.#notePeers(),
+        )
         if (this.#options.lockKind === 'lease') void this.#stamp()
         return
       }
@@ -326,6 +360,12 @@ export class Candidate {
       case 'read-lock':
         metrics.slowPath.inc({ name: this.#target?.name ?? '' })
         void this.#read()
+        return
+      case 'ask-promises':
+        void this.failsafe?.ask(action)
+        return
+      case 'promise':
+        this.failsafe?.decided(action.id, action.given)
         return
       case 'write-lock':
         void this.#write(action.write)
@@ -354,7 +394,7 @@ export class Candidate {
     const timeoutMs = Math.min(timings.retryMs, timings.renewDeadlineMs / 3)
     const jvm = this.#jvm.identity
     // A leader joins as well, by the way: whoever is deposed later has nothing to write.
-    const address = this.#options.address()
+    const address = this.#address()
     const joins = address !== '' && write.kind !== 'release'
     const candidates = joins ? joinedWith(parseJoined(current), this.identity, address) : undefined
     if (stale) this.#settleData(write.data, { result: 'stale' })
@@ -437,12 +477,29 @@ export class Candidate {
     )
   }
 
+  #address(): string {
+    const address = this.#options.address()
+    return address === '' || this.failsafe === undefined ? address : `${address}#${this.failsafe.key}`
+  }
+
+  /** Who can be asked: who joined with a key, but for those that did not answer the last time, and would not then either. */
+  #notePeers(): void {
+    if (this.failsafe === undefined) return
+    const joined = Object.entries(parseJoined(this.#cached?.object))
+    const members = joined
+      .filter(([id, told]) => id !== this.identity && parseKey(told) !== undefined && !this.#standbys.mute(id))
+      .map(([id]) => id)
+    if (members.join() !== this.#state.peers.join()) this.#dispatch({ type: 'peers', members })
+  }
+
   /** A standby makes itself known in the lock, once: then the leader can hand over to it by name. */
   async #join(): Promise<void> {
     const { log, timings, clock } = this.#options
-    const address = this.#options.address()
+    const address = this.#address()
     const [target, object] = [this.#target, this.#cached?.object]
-    const idle = !this.#state.standing || this.leading() || holderOf(this.#state.lock) === ''
+    // A leader joins by its writes of the lock, unless that is a Lease: there only failsafe needs it to.
+    const joinsAnyway = this.#options.lockKind === 'configmap' || this.failsafe === undefined
+    const idle = !this.#state.standing || (this.leading() && joinsAnyway) || holderOf(this.#state.lock) === ''
     if (address === '' || target === undefined || object === undefined || idle || this.#joining) return
     const candidates = joinedWith(parseJoined(object), this.identity, address)
     if (candidates === undefined) return
@@ -528,6 +585,7 @@ export class Candidate {
     this.#cached = cachedAfter(before, object, version)
     // Beside a Lease the ConfigMap is not the election's to make: without it there is nothing to show for the term.
     if (object === undefined) this.#stamped = undefined
+    this.#notePeers()
     if (!this.leading()) return
     this.#standbys.notice()
     if (this.#options.lockKind === 'lease' && object === undefined) void this.#stamp()
@@ -555,6 +613,9 @@ export class Candidate {
     return published === undefined ? given : { host: given.host, port: published.port }
   }
 }
+
+const isVouchedFor = (s: State): boolean =>
+  s.role === 'leader' && s.vouching.sinceMs > (s.heldSinceMs ?? Number.POSITIVE_INFINITY)
 
 const pick = (outcome: Exclude<WriteOutcome, { result: 'done' }>) => ({
   status: outcome.status,

@@ -15,6 +15,8 @@ export type SidecarConfig = ApiAccess & {
   /** Where other pods reach the pod port; "" when not known, then nobody hands over to us by name. */
   podAddress: string
   lock: 'configmap' | 'lease'
+  /** Whether to go on leading without the API server for as long as all other candidates promise to wait. */
+  failsafe: boolean
   timings: Timings
   localHost: string
   localPort: number
@@ -39,6 +41,7 @@ export const SETTINGS = {
   'renew-deadline': ['', 'seconds; overrides the profile'],
   'retry-period': ['', 'seconds; overrides the profile'],
   lock: ['configmap', `what holds the lock: ${LOCKS.join(', ')}`],
+  failsafe: ['false', 'true: go on leading without the API server while all other candidates promise to wait'],
   ...API_SETTINGS,
   'local-host': ['127.0.0.1', 'address of the local port'],
   'local-port': ['4040', 'port for this pod’s containers: everything'],
@@ -62,6 +65,7 @@ export const readConfig = (args: readonly string[], env: Environment): SidecarCo
     podUid: named('pod-uid', /^[-A-Za-z0-9]{1,64}$/, 'the pod’s uid is needed (metadata.uid)'),
     podAddress: text('pod-ip') === '' ? '' : named('pod-ip', /^[0-9a-fA-F.:]{2,45}$/, 'an IP address is needed'),
     lock: choice('lock', LOCKS),
+    failsafe: choice('failsafe', ['true', 'false']) === 'true',
     timings: readTimings(text, wrong, problems),
     ...readApiAccess(text, env, problems),
     localHost: text('local-host'),

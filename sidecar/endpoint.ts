@@ -1,6 +1,6 @@
 /**
  * The endpoint for people, TaskManagers, probes and Prometheus. The local port serves everything; the pod port the same,
- * read-only. Unknown paths are 404, never somebody else's answer.
+ * read-only, but for a leader's question to a candidate (failsafe). Unknown paths are 404, never somebody else's answer.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../shared/clock.ts'
@@ -67,7 +67,9 @@ export class Endpoint {
   }
 
   async handle(request: IncomingMessage, response: ServerResponse, url: URL, scope: Scope): Promise<void> {
+    const { failsafe } = this.#options.candidate
     if (url.pathname === '/switchover' && scope === 'local') return await this.#switchover(request, response)
+    if (url.pathname === '/failsafe' && scope === 'pod' && failsafe) return await failsafe.handle(request, response)
     await dispatch(this.#handlers, request, response, url)
   }
 
@@ -112,9 +114,10 @@ export class Endpoint {
   #health(response: ServerResponse): void {
     const { candidate, timings } = this.#options
     const believes = candidate.leading()
-    const overdue = believes && candidate.renewalAgeMs() > timings.leaseMs
-    // A leader hears of each of its own renewals; long silence while it leads is a loop that is stuck.
-    const stuck = believes && candidate.silenceMs() > UNWELL_PERIODS * timings.retryMs
+    const overdue = believes && candidate.provenAgeMs() > timings.leaseMs
+    // A leader hears of each of its own renewals; long silence while it leads is a loop that is stuck. With failsafe it
+    // hears of the others' promises instead.
+    const stuck = believes && !candidate.vouchedFor() && candidate.silenceMs() > UNWELL_PERIODS * timings.retryMs
     const ok = !overdue && !stuck
     answer(response, ok ? 200 : 503, { ok, renewalAgeMs: Math.round(candidate.renewalAgeMs()) })
   }

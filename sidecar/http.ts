@@ -8,19 +8,19 @@ export type Scope = 'local' | 'pod'
 
 export type Body = { ok: true; value: unknown } | { ok: false; status: 400 | 413; message: string }
 
-export const readJson = (request: IncomingMessage): Promise<Body> =>
+export const readJson = (request: IncomingMessage, maxBytes = MAX_BODY_BYTES): Promise<Body> =>
   new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
     request.on('data', (chunk: Buffer) => {
       size += chunk.length
       // What is too long is read to its end and dropped, so that the client hears the answer.
-      if (size <= MAX_BODY_BYTES) chunks.push(chunk)
+      if (size <= maxBytes) chunks.push(chunk)
     })
     request.on('error', reject)
     request.on('end', () => {
-      if (size > MAX_BODY_BYTES) {
-        resolve({ ok: false, status: 413, message: `the body has ${size} bytes; at most ${MAX_BODY_BYTES} are taken` })
+      if (size > maxBytes) {
+        resolve({ ok: false, status: 413, message: `the body has ${size} bytes; at most ${maxBytes} are taken` })
         return
       }
       if (size === 0) {

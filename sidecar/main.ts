@@ -11,6 +11,7 @@ import { followOwnPod } from './own-pod.ts'
 import { Peers } from './peers.ts'
 import { PodRole } from './pod-role.ts'
 import { serve } from './server.ts'
+import { makeSigner } from './signer.ts'
 import { dataBytes } from './size-limit.ts'
 import { Status } from './status.ts'
 
@@ -41,6 +42,7 @@ export const runSidecar = async (args: readonly string[], version: string): Prom
       validitySeconds: candidate.validForMs() / 1000,
       token: candidate.token,
       jvmPhase: candidate.jvm.phase,
+      vouchedFor: candidate.vouchedFor(),
       watchers: gateway.watchers.size + endpoint.openStreams,
       lockBytes: dataBytes(candidate.cached?.object),
     }),
@@ -56,6 +58,7 @@ export const runSidecar = async (args: readonly string[], version: string): Prom
     clock,
     log,
     metrics,
+    signer: config.failsafe ? await makeSigner() : undefined,
   })
   const { namespace, clusterId } = config
   const { retryMs } = config.timings
@@ -68,7 +71,17 @@ export const runSidecar = async (args: readonly string[], version: string): Prom
   const local = await serve({ scope: 'local', host: config.localHost, port: config.localPort, endpoint, gateway, log })
   const pod = await serve({ scope: 'pod', host: config.podHost, port: config.podPort, endpoint, gateway, log })
   podPort = pod.port
-  log.info({ version, localPort: local.port, podPort: pod.port, timings: config.timings, lock: config.lock }, 'serving')
+  log.info(
+    {
+      version,
+      localPort: local.port,
+      podPort: pod.port,
+      timings: config.timings,
+      lock: config.lock,
+      failsafe: config.failsafe,
+    },
+    'serving',
+  )
   if (namespace !== undefined && clusterId !== undefined) candidate.attach(namespace, clusterId)
 
   // The preStop hook: the term goes on at once, while the JVM takes seconds to end; the sidecar stays to fence it.

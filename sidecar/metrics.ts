@@ -12,6 +12,7 @@ export type Readings = {
   jvmPhase: string
   watchers: number
   lockBytes: number
+  vouchedFor: boolean
 }
 
 export const makeMetrics = (name: () => string, read: () => Readings, registry = new Registry()) => {
@@ -43,6 +44,9 @@ export const makeMetrics = (name: () => string, read: () => Readings, registry =
   gauge('flink_ha_term_token', 'Fencing token of the current or last term that was seen.', r => r.token)
   gauge('flink_ha_watchers', 'Open watches and event streams.', r => r.watchers)
   gauge('flink_ha_lock_bytes', 'Size of the data in the lock; a ConfigMap holds 1048576.', r => r.lockBytes)
+  gauge('flink_ha_failsafe_active', 'Whether we lead by the promise of the others alone: 1 or 0.', r =>
+    r.vouchedFor ? 1 : 0,
+  )
   new Gauge({
     name: 'flink_ha_jvm_state',
     help: 'The local JVM: 1 for the phase that it is in.',
@@ -81,6 +85,16 @@ export const makeMetrics = (name: () => string, read: () => Readings, registry =
       'outcome',
     ]),
     watchProblems: counter('flink_ha_watch_problems_total', 'Lists and watches of the lock that failed or broke.', []),
+    failsafeRounds: counter(
+      'flink_ha_failsafe_rounds_total',
+      'Rounds in which a leader asked all other candidates to wait: promised, refused or unanswered.',
+      ['outcome'],
+    ),
+    failsafeQuestions: counter(
+      'flink_ha_failsafe_questions_total',
+      'Questions of a leader to this candidate: promised, refused, unauthenticated or malformed.',
+      ['outcome'],
+    ),
     cutOff: counter('flink_ha_streams_cut_off_total', 'Streams whose reader did not read.', []),
     renewSeconds: new Histogram({
       name: 'flink_ha_renew_seconds',

@@ -14,6 +14,9 @@ export type Joined = { [identity: string]: string }
 /** More candidates than this are not kept: a hostile annotation must not make us ask the whole network. */
 const MAX_JOINED = 16
 
+/** Address, and the key if there is one. */
+const JOINED = /^([0-9a-fA-F.:]{2,45}):(\d{1,5})(?:#([\w-]{43}))?$/
+
 /** Identities and addresses from the annotation; what cannot be read is nobody. */
 export const parseJoined = (object: ConfigMap | undefined): Joined => {
   try {
@@ -29,9 +32,15 @@ export const parseJoined = (object: ConfigMap | undefined): Joined => {
 }
 
 export const parseAddress = (value: unknown): Address | undefined => {
-  const match = typeof value === 'string' ? /^([0-9a-fA-F.:]{2,45}):(\d{1,5})$/.exec(value) : null
-  return match?.[1] === undefined ? undefined : { host: match[1], port: Number(match[2]) }
+  const match = typeof value === 'string' ? JOINED.exec(value) : null
+  const port = Number(match?.[2])
+  // Node throws at a port that is none.
+  return match?.[1] === undefined || port < 1 || port > 65_535 ? undefined : { host: match[1], port }
 }
+
+/** The public key of who joined with failsafe on. */
+export const parseKey = (value: unknown): string | undefined =>
+  typeof value === 'string' ? JOINED.exec(value)?.[3] : undefined
 
 /** The annotation with us in it as the newest; undefined when it is right as it is. The oldest go when there are too many. */
 export const joinedWith = (joined: Joined, identity: string, address: string): string | undefined => {
@@ -44,9 +53,11 @@ export class Standbys {
   #clock: Clock
   #identity: string
   #well = new Map<string, boolean>()
+  #mute = new Set<string>()
   #cancel: (() => void) | undefined
   #joined: (() => Joined) | undefined
   #known = ''
+  #onAsked: () => void = () => {}
 
   constructor(clock: Clock, identity: string) {
     this.#clock = clock
@@ -58,10 +69,15 @@ export class Standbys {
     for (const [identity, well] of this.#well) if (well) return identity
     return ''
   }
+  /** Whether it did not answer when it was asked last. */
+  mute(identity: string): boolean {
+    return this.#mute.has(identity)
+  }
   /** Asks now and then once in a period, until `stop`. */
-  start(joined: () => Joined, periodMs: number): void {
+  start(joined: () => Joined, periodMs: number, onAsked: () => void = () => {}): void {
     if (this.#cancel !== undefined) return
     this.#joined = joined
+    this.#onAsked = onAsked
     const round = (): void => {
       this.#cancel = this.#clock.after(periodMs, round)
       void this.#ask(joined())
@@ -84,6 +100,7 @@ export class Standbys {
     this.#cancel = undefined
     this.#known = ''
     this.#well.clear()
+    this.#mute.clear()
   }
 
   async #ask(joined: Joined): Promise<void> {
@@ -93,8 +110,12 @@ export class Standbys {
         const address = parseAddress(text)
         if (identity === this.#identity || address === undefined) return
         const told = await askRole(address.host, address.port, identity)
-        if (this.#cancel !== undefined) this.#well.set(identity, told?.healthy === true && told.role === 'standby')
+        if (this.#cancel === undefined) return
+        this.#well.set(identity, told?.healthy === true && told.role === 'standby')
+        if (told === undefined) this.#mute.add(identity)
+        else this.#mute.delete(identity)
       }),
     )
+    if (this.#cancel !== undefined) this.#onAsked()
   }
 }

@@ -24,6 +24,7 @@ const PURE = [
   'shared/settings.ts',
   'shared/timings.ts',
   'sidecar/config.ts',
+  'sidecar/failsafe-question.ts',
   'sidecar/history.ts',
   'sidecar/jobs.ts',
   'sidecar/jvm.ts',

@@ -4,6 +4,7 @@ import { CLUSTER_ID_RULE, isClusterId } from '../shared/cluster-id.ts'
 import {
   ANNOTATION_CLUSTER_ID,
   ANNOTATION_END_DEPOSED,
+  ANNOTATION_FAILSAFE,
   ANNOTATION_INJECTED,
   ANNOTATION_LOCK,
   ANNOTATION_PROFILE,
@@ -33,6 +34,7 @@ export type PodSettings = {
   lock: string | undefined
   /** Whether Flink's container gets a liveness probe that ends a deposed JVM. */
   endDeposed: boolean
+  failsafe: string | undefined
   taskmanager: TaskManagerMode
   resources: Resources
 }
@@ -40,6 +42,7 @@ export type ReadSettings = { settings: PodSettings; problems: string[]; warnings
 
 export const TASKMANAGER_MODES = ['sidecar', 'service', 'off'] as const
 export const LOCKS = ['configmap', 'lease'] as const
+export const FAILSAFE = ['true', 'false'] as const
 
 /** Each by itself: one annotation does not undo the other defaults. No CPU limit: throttled renewals lose elections. */
 export const DEFAULT_RESOURCES: { [role in Role]: Resources } = {
@@ -54,6 +57,7 @@ const KNOWN_ANNOTATIONS: readonly string[] = [
   ANNOTATION_PROFILE,
   ANNOTATION_LOCK,
   ANNOTATION_END_DEPOSED,
+  ANNOTATION_FAILSAFE,
   ANNOTATION_TASKMANAGER,
   ...Object.values(ANNOTATION_RESOURCES),
 ]
@@ -72,6 +76,7 @@ export const readPodSettings = (pod: Pod, role: Role): ReadSettings => {
     profile: role === 'jobmanager' ? choice(ANNOTATION_PROFILE, Object.keys(PROFILES)) : undefined,
     lock: role === 'jobmanager' ? choice(ANNOTATION_LOCK, LOCKS) : undefined,
     endDeposed: role === 'jobmanager' && choice(ANNOTATION_END_DEPOSED, ['true', 'false']) === 'true',
+    failsafe: role === 'jobmanager' ? choice(ANNOTATION_FAILSAFE, FAILSAFE) : undefined,
     taskmanager: 'sidecar',
     resources: DEFAULT_RESOURCES[role],
   }

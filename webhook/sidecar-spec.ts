@@ -94,6 +94,7 @@ const sidecarEnv = (settings: PodSettings): EnvVar[] => {
     ...given('FLINK_HA_CLUSTER_ID', settings.clusterId),
     ...given('FLINK_HA_PROFILE', settings.profile),
     ...given('FLINK_HA_LOCK', settings.lock),
+    ...given('FLINK_HA_FAILSAFE', settings.failsafe),
     field('FLINK_HA_NAMESPACE', 'metadata.namespace'),
     field('FLINK_HA_POD_NAME', 'metadata.name'),
     field('FLINK_HA_POD_UID', 'metadata.uid'),

@@ -26,12 +26,18 @@ t.test('in a pod nothing has to be given but who it is', async t => {
     localPort: 4040,
     podPort: 4041,
     lock: 'configmap',
+    failsafe: false,
   })
 })
 
 t.test('a flag wins over its variable', async t => {
   t.equal(readConfig(['--cluster-id', 'a'], { ...pod, FLINK_HA_CLUSTER_ID: 'b' }).clusterId, 'a')
   t.equal(readConfig(['--profile=fast'], { ...pod, FLINK_HA_PROFILE: 'tolerant' }).timings.leaseMs, 4_000)
+})
+
+t.test('failsafe is on when it is asked for', async t => {
+  t.equal(readConfig([], { ...pod, FLINK_HA_FAILSAFE: 'true' }).failsafe, true)
+  t.equal(readConfig([], { ...pod, FLINK_HA_FAILSAFE: 'false' }).failsafe, false)
 })
 
 t.test('every setting has a variable of the same name', async t => {
@@ -72,6 +78,7 @@ t.test('single bad values are refused', async t => {
     [['--pod-port', '4040', '--pod-host', '127.0.0.1'], /^pod-port is 4040: local-port is the same/],
     [['--pod-ip', 'not an ip'], /^pod-ip is/],
     [['--profile'], /^--profile has no value/],
+    [['--failsafe', 'yes'], /^failsafe is "yes": one of true, false is needed/],
   ] as const)
     t.match(problems([...args]), [wanted], args.join(' '))
 })

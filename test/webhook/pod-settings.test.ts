@@ -15,6 +15,7 @@ t.test('without annotations everything is the default', async t => {
       profile: undefined,
       lock: undefined,
       endDeposed: false,
+      failsafe: undefined,
       taskmanager: 'sidecar',
       resources: DEFAULT_RESOURCES.jobmanager,
     },
@@ -44,6 +45,7 @@ t.test('a wish that cannot be had is a problem that names annotation, value and 
     ],
     [{ 'flink-ha.io/profile': 'constructor' }, 'annotation flink-ha.io/profile is "constructor"'],
     [{ 'flink-ha.io/lock': 'Lease' }, 'annotation flink-ha.io/lock is "Lease": "configmap", "lease" are allowed'],
+    [{ 'flink-ha.io/failsafe': 'yes' }, 'annotation flink-ha.io/failsafe is "yes": "true", "false" are allowed'],
     [{ 'flink-ha.io/cluster-id': 'a b' }, 'annotation flink-ha.io/cluster-id is "a b": at most 45'],
     [
       { 'flink-ha.io/sidecar-memory-limit': '1Gi\n' },
@@ -70,7 +72,11 @@ t.test('zero is a quantity', async t => {
 })
 
 t.test('what does not apply to the role is not read', async t => {
-  t.same(read({ 'flink-ha.io/profile': 'quick', 'flink-ha.io/lock': 'x' }, 'taskmanager').problems, [])
+  t.same(
+    read({ 'flink-ha.io/profile': 'quick', 'flink-ha.io/lock': 'x', 'flink-ha.io/failsafe': 'x' }, 'taskmanager')
+      .problems,
+    [],
+  )
   t.same(read({ 'flink-ha.io/taskmanager': 'x' }).problems, [])
   t.match(read({ 'flink-ha.io/taskmanager': 'x' }, 'taskmanager').problems, [
     'annotation flink-ha.io/taskmanager is "x": "sidecar", "service", "off" are allowed',

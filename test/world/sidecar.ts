@@ -10,6 +10,7 @@ import { Gateway } from '../../sidecar/gateway.ts'
 import { makeMetrics } from '../../sidecar/metrics.ts'
 import { Peers } from '../../sidecar/peers.ts'
 import { serve } from '../../sidecar/server.ts'
+import type { Signer } from '../../sidecar/signer.ts'
 import { Status } from '../../sidecar/status.ts'
 
 export const NAMESPACE = 'ns'
@@ -28,6 +29,8 @@ export type TestSidecarOptions = {
   lockKind?: 'configmap' | 'lease'
   learn?: boolean
   log?: Log
+  /** When given, failsafe is on. */
+  signer?: Signer
 }
 
 export class TestSidecar {
@@ -56,6 +59,7 @@ export class TestSidecar {
         jvmPhase: this.candidate.jvm.phase,
         watchers: this.gateway.watchers.size,
         lockBytes: 0,
+        vouchedFor: this.candidate.vouchedFor(),
       }),
     )
     const log = options.log ?? silent
@@ -70,6 +74,7 @@ export class TestSidecar {
       clock,
       log,
       metrics,
+      signer: options.signer,
     })
     const { candidate } = this
     this.#learn = options.learn ?? false
