@@ -18,6 +18,9 @@ export type Mutation = {
 
 const election = tests('test/shared/election.test.ts')
 const worlds = tests('test/shared/election-world.test.ts')
+const failsafe = tests('test/shared/failsafe.test.ts')
+const asking = tests('test/sidecar/failsafe-round.test.ts')
+const failsafeSidecars = tests('test/sidecar/failsafe.test.ts')
 const jvm = tests('test/sidecar/jvm.test.ts')
 const lockWrite = tests('test/sidecar/lock-write.test.ts')
 const lock = tests('test/shared/lock.test.ts')
@@ -100,8 +103,8 @@ const TERMS = [
   rule(
     'a follower waits the whole lease',
     ELECTION,
-    'return s.lockSinceMs + lock.record.leaseMs',
-    'return s.lockSinceMs + lock.record.leaseMs / 2',
+    'return sinceMs + lock.record.leaseMs',
+    'return sinceMs + lock.record.leaseMs / 2',
     election,
     worlds,
     SIMULATION,
@@ -109,8 +112,8 @@ const TERMS = [
   rule(
     'a follower waits for the lease of the record, not for its own',
     ELECTION,
-    'return s.lockSinceMs + lock.record.leaseMs',
-    'return s.lockSinceMs + t.leaseMs',
+    'return sinceMs + lock.record.leaseMs',
+    'return sinceMs + t.leaseMs',
     election,
     SIMULATION,
   ),
@@ -209,8 +212,8 @@ const WRITES = [
   rule(
     'a garbled record is waited for',
     ELECTION,
-    'return s.lockSinceMs + t.leaseMs',
-    'return s.lockSinceMs',
+    'return sinceMs + t.leaseMs',
+    'return sinceMs',
     election,
     worlds,
     SIMULATION,
@@ -625,4 +628,145 @@ const TLS = [
   ),
 ]
 
-export const MUTATIONS: readonly Mutation[] = [TERMS, WRITES, TOKENS, LIVENESS, WORDS, JVM, FENCE, TLS].flat()
+/** What holds while the API server is away (opt-in). */
+const FAILSAFE = [
+  rule(
+    'whoever is not in the roster waits for the longest term',
+    'shared/failsafe.ts',
+    'roster.length === 0 || roster.includes(me) ? 0 :',
+    'roster.length !== -1 ? 0 :',
+    failsafe,
+    worlds,
+  ),
+  rule(
+    'no term is older than the limit',
+    'shared/failsafe.ts',
+    'heldSinceMs + limitMs))',
+    'heldSinceMs + 9e9))',
+    failsafe,
+    worlds,
+  ),
+  rule(
+    'a promise binds',
+    'shared/election.ts',
+    'return given ? { ...s, lockSinceMs: now.monoMs } : s',
+    'return s',
+    failsafe,
+    worlds,
+  ),
+  rule(
+    'a promise is only to whom the lock names',
+    'shared/failsafe.ts',
+    'lock?.record?.holder === ask.leader &&',
+    'lock?.record !== undefined &&',
+    failsafe,
+    worlds,
+  ),
+  rule('a promise is of one term', 'shared/failsafe.ts', 'lock.token === ask.token &&', '', failsafe, worlds),
+  rule(
+    'a promise is no longer than the record',
+    'shared/failsafe.ts',
+    'lock.record.leaseMs >= ask.leaseMs',
+    'true',
+    failsafe,
+    worlds,
+  ),
+  rule(
+    'the rosters of all writes that may have been made are asked',
+    'shared/failsafe.ts',
+    'last !== undefined && last.members.join() === members.join() ? v.rosters.slice(0, -1) : v.rosters',
+    'last === undefined ? [] : []',
+    failsafe,
+    worlds,
+  ),
+  rule(
+    'the roster of the last acknowledged write is asked',
+    'shared/failsafe.ts',
+    'roster.id >= id',
+    'roster.id > id',
+    failsafe,
+    worlds,
+  ),
+  rule(
+    'a round counts from its sending',
+    'shared/election.ts',
+    'Math.max(s.vouching.sinceMs, event.sentAtMs)',
+    'now.monoMs',
+    failsafe,
+    worlds,
+  ),
+  rule(
+    'a missing lock keeps the roster that is known',
+    'shared/election.ts',
+    'withKnownRoster(sight, s.lock, NOBODY)',
+    'withKnownRoster(sight, undefined, NOBODY)',
+    failsafe,
+    worlds,
+  ),
+  rule(
+    'who makes a lock writes the roster that he knows',
+    'shared/election.ts',
+    "kind === 'create' ? lock.roster : []",
+    "kind === 'create' ? undefined : []",
+    failsafe,
+    worlds,
+  ),
+  rule(
+    'an unreadable roster is one that nobody is in',
+    'shared/lock.ts',
+    '? value : UNREADABLE_ROSTER',
+    '? value : []',
+    failsafe,
+    worlds,
+  ),
+  rule(
+    'a question is signed by that leader',
+    'sidecar/failsafe.ts',
+    'if (!signer.verify(questionText(question), signature, key))',
+    'if (key === questionText(question))',
+    asking,
+    failsafeSidecars,
+  ),
+  rule(
+    'a question is asked once',
+    'sidecar/failsafe.ts',
+    'question.round <= this.#heard.round',
+    'question.round < 0',
+    asking,
+    failsafeSidecars,
+  ),
+  rule(
+    'a promise is signed by that member',
+    'sidecar/failsafe.ts',
+    'signer.verify(promiseText(question), textIn(text).signature, key)',
+    'key !== textIn(text).signature',
+    asking,
+    failsafeSidecars,
+  ),
+  rule(
+    'all members are needed',
+    'sidecar/failsafe.ts',
+    "answers.filter(({ result }) => result !== 'promised')",
+    "answers.filter(({ result }) => result === 'refused')",
+    asking,
+    failsafeSidecars,
+  ),
+  rule(
+    'a leader that is vouched for is well',
+    'sidecar/endpoint.ts',
+    'candidate.provenAgeMs() > timings.leaseMs',
+    'candidate.renewalAgeMs() > timings.leaseMs',
+    asking,
+    failsafeSidecars,
+  ),
+  rule(
+    'its silence is no sign of a stuck loop',
+    'sidecar/endpoint.ts',
+    '!candidate.vouchedFor() && candidate',
+    'candidate',
+    asking,
+    failsafeSidecars,
+  ),
+]
+
+export const MUTATIONS: readonly Mutation[] = [TERMS, WRITES, TOKENS, LIVENESS, WORDS, JVM, FENCE, FAILSAFE, TLS].flat()

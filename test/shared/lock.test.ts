@@ -14,6 +14,7 @@ const write = (kind: Write['kind'], version: string): Write => ({
   successor: '',
   resumes: false,
   data: undefined,
+  roster: [],
 })
 
 t.test('each write but a creation is a compare-and-set on the version that was judged', async t => {

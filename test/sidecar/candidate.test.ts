@@ -15,7 +15,15 @@ import { VirtualClock } from '../world/virtual-clock.ts'
 const TIMINGS = PROFILES.default
 const VACANT = formatRecord({ holder: '', leaseMs: 1_000, acquireTime: '', renewTime: '', transitions: 0 })
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
-const figures = { leading: false, renewalAgeSeconds: 0, validitySeconds: 0, token: 0, watchers: 0, lockBytes: 0 }
+const figures = {
+  leading: false,
+  renewalAgeSeconds: 0,
+  validitySeconds: 0,
+  token: 0,
+  watchers: 0,
+  lockBytes: 0,
+  vouchedFor: false,
+}
 
 /** A leader whose process can be put to sleep: then time passes, and no timer of its own fires. */
 const leader = async (t: { teardown: (run: () => void) => void }) => {

@@ -10,15 +10,21 @@ import { FlinkClient } from '../world/flink-client.ts'
 import { Events } from '../world/flink-stage.ts'
 import { resourceOf } from '../world/kube-resources.ts'
 import { KubeServer } from '../world/kube-server.ts'
-import { CLUSTER_ID, LOCK, NAMESPACE, TEST_TIMINGS, TestSidecar } from '../world/sidecar.ts'
+import { TestRelay } from '../world/relay.ts'
+import { CLUSTER_ID, LOCK, NAMESPACE, TestSidecar } from '../world/sidecar.ts'
 
 const CONFIG_MAPS = resourceOf('configmaps')
 const VACANT = '{"holderIdentity":"","leaseDuration":1,"acquireTime":"","renewTime":"","leaderTransitions":0}'
+/**
+ * Half of the deadline is longer than a relay's beat, and the silence after which a leader's loop is unwell, 30 retry
+ * periods, is over before the outage is.
+ */
+const TIMINGS = { leaseMs: 5_500, renewDeadlineMs: 4_400, retryMs: 300 }
 /** Longer than the lease, let alone the deadline. */
-const OUTAGE_MS = 2.5 * TEST_TIMINGS.leaseMs
+const OUTAGE_MS = 2 * TIMINGS.leaseMs
 
 // They wait most of the time.
-t.jobs = 4
+t.jobs = 5
 const BUFFERED = { buffered: true }
 
 class Member {
@@ -83,7 +89,14 @@ class Stage {
     const { port: jvmPort } = port.address() as AddressInfo
     const signer = failsafe ? await makeSigner() : undefined
     const name = `jm-${this.members.length}`
-    const sidecar = new TestSidecar({ apiUrl: this.api.url, name, jvmPort, lockKind, ...(signer && { signer }) })
+    const sidecar = new TestSidecar({
+      apiUrl: this.api.url,
+      name,
+      jvmPort,
+      lockKind,
+      timings: TIMINGS,
+      ...(signer && { signer }),
+    })
     const member = new Member(sidecar, signer, port)
     this.members.push(member)
     await member.start()
@@ -115,33 +128,43 @@ const until = async (fits: () => boolean | Promise<boolean>): Promise<void> => {
 }
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
 
+const away = {
+  'refuses connections': { begin: (api: KubeServer) => api.refuse(), end: (api: KubeServer) => api.accept() },
+  'is frozen': { begin: (api: KubeServer) => api.freeze(), end: (api: KubeServer) => api.thaw() },
+}
 for (const lockKind of ['configmap', 'lease'] as const)
-  t.test(`${lockKind}: Flink notices nothing of an API that is away for longer than a lease`, BUFFERED, async t => {
-    const stage = new Stage()
-    const [leader, standby] = await stage.pair(t, true, lockKind)
-    const { token } = leader.sidecar.candidate
-    await stage.api.refuse()
-    const end = Date.now() + OUTAGE_MS
-    while (Date.now() < end) {
-      t.ok(leader.leads(), 'leads all the time')
-      for (const member of [leader, standby]) {
-        const { status, body } = await member.get('/leader')
-        t.match({ status, name: body.name }, { status: 200, name: 'jm-0' }, 'and is told everywhere')
-        t.equal((await member.get('/healthz')).status, 200)
+  for (const [fault, { begin, end }] of Object.entries(away))
+    t.test(`${lockKind}: Flink notices nothing when the API ${fault} for longer than a lease`, BUFFERED, async t => {
+      const stage = new Stage()
+      const [leader, standby] = await stage.pair(t, true, lockKind)
+      const relay = new TestRelay({ peers: () => [leader.sidecar.podUrl, standby.sidecar.podUrl] })
+      await relay.start()
+      t.teardown(() => relay.stop())
+      await until(() => relay.relay.leader().name === 'jm-0')
+      const { token } = leader.sidecar.candidate
+      await begin(stage.api)
+      const untilMs = Date.now() + OUTAGE_MS
+      while (Date.now() < untilMs) {
+        t.ok(leader.leads(), 'leads all the time')
+        for (const member of [leader, standby]) {
+          const { status, body } = await member.get('/leader')
+          t.match({ status, name: body.name }, { status: 200, name: 'jm-0' }, 'and is told everywhere')
+          t.equal((await member.get('/healthz')).status, 200)
+        }
+        t.equal(relay.relay.leader().name, 'jm-0')
+        await pause(100)
       }
-      await pause(100)
-    }
-    t.match(await leader.metric('flink_ha_failsafe_active'), / 1$/)
-    t.match(await leader.metric('flink_ha_failsafe_rounds_total{outcome="promised"}'), / [1-9]\d*$/)
-    t.match(await standby.metric('flink_ha_failsafe_questions_total{outcome="promised"}'), / [1-9]\d*$/)
-    await stage.api.accept()
-    await until(() => leader.sidecar.candidate.renewalAgeMs() < TEST_TIMINGS.renewDeadlineMs / 2)
-    t.match(await leader.metric('flink_ha_failsafe_active'), / 0$/)
-    t.equal(leader.sidecar.candidate.token, token, 'the same term')
-    t.same(leader.events.of('leading').length, 1)
-    t.same(leader.events.of('revoked'), [])
-    t.same(standby.events.of('leading'), [])
-  })
+      t.match(await leader.metric('flink_ha_failsafe_active'), / 1$/)
+      t.match(await leader.metric('flink_ha_failsafe_rounds_total{outcome="promised"}'), / [1-9]\d*$/)
+      t.match(await standby.metric('flink_ha_failsafe_questions_total{outcome="promised"}'), / [1-9]\d*$/)
+      await end(stage.api)
+      await until(() => leader.sidecar.candidate.renewalAgeMs() < TIMINGS.renewDeadlineMs / 2)
+      t.match(await leader.metric('flink_ha_failsafe_active'), / 0$/)
+      t.equal(leader.sidecar.candidate.token, token, 'the same term')
+      t.equal(leader.events.of('leading').length, 1)
+      t.same(leader.events.of('revoked'), [])
+      t.same(standby.events.of('leading'), [])
+    })
 
 t.test('without failsafe it steps down, and nothing of it is to be seen', BUFFERED, async t => {
   const stage = new Stage()
@@ -181,7 +204,7 @@ t.test(
     stage.members.pop()
     const start = Date.now()
     await until(() => !leader.leads())
-    t.ok(Date.now() - start < TEST_TIMINGS.renewDeadlineMs + 1_000)
+    t.ok(Date.now() - start < TIMINGS.renewDeadlineMs + 1_000)
     t.match(await leader.metric('flink_ha_failsafe_rounds_total{outcome="unanswered"}'), / [1-9]\d*$/)
     await stage.api.accept()
   },
@@ -209,7 +232,7 @@ t.test('a promise is given to the leader alone, by its signature, once a round',
     leader: 'jm-0_uid',
     member: 'jm-1_uid',
     token,
-    leaseMs: TEST_TIMINGS.leaseMs,
+    leaseMs: TIMINGS.leaseMs,
     round: 1_000,
     nonce: 'n'.repeat(16),
   }
