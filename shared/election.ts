@@ -252,6 +252,8 @@ export const makeElection = (me: string, t: Timings, options: ElectionOptions = 
       case 'stand':
         return { ...s, standing: true, withdrawn: undefined }
       case 'withdraw':
+        // Whoever gave up gives back once: the release under way may name a successor, as a second one could not.
+        if (s.withdrawn !== undefined) return { ...s, notBeforeMs: 0 }
         return {
           ...yieldTerm(s, event.reason, actions),
           standing: false,
@@ -387,8 +389,9 @@ export const makeElection = (me: string, t: Timings, options: ElectionOptions = 
     // Nor is a term whose token somebody took away: what it stamped would be of a later one.
     const begun = isMine(lock) && lock.successor === '' && lock.token > 0
     const sameTerm = kind === 'renew' || (kind === 'acquire' && begun && s.resumable)
-    // Our own term keeps our own token, whatever a third party made of the annotation meanwhile.
-    const token = kind === 'renew' ? s.token : given || sameTerm ? lock.token : nextToken(lock)
+    // Our own term keeps our own token, and our next one is above it, whatever a third party made of the annotation meanwhile.
+    const own = kind === 'renew' ? s.token : Math.max(lock.token, s.token)
+    const token = given ? lock.token : sameTerm ? own : Math.max(nextToken(lock), s.token + 1)
     const successor = kind === 'create' ? NOBODY : kind === 'release' ? (s.withdrawn?.successor ?? '') : ''
     const write: Write = {
       id: s.nextId,
