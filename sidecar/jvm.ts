@@ -92,8 +92,11 @@ export const stepJvm = (before: JvmState, event: JvmEvent, nowMs: number): JvmSt
   return { state: judge(taken, nowMs, actions), actions }
 }
 
+const stands = (s: JvmState): boolean => s.phase === 'standing' || s.phase === 'doubtful'
+
 const leave = (s: JvmState, phase: JvmState['phase'], reason: Reason, actions: JvmAction[]): JvmState => {
-  actions.push({ type: 'withdraw', reason })
+  // Whoever neither stands nor is expected to was withdrawn before: its last sign is not another end.
+  if (stands(s) || s.expected !== '') actions.push({ type: 'withdraw', reason })
   const forget = phase === 'absent' ? { identity: '', leaseMs: FLINK_LEASE_MS } : {}
   return { ...s, ...forget, phase, expected: '', untold: s.untold && phase === 'silent', probeAtMs: NEVER }
 }
@@ -178,7 +181,7 @@ const judge = (s: JvmState, nowMs: number, actions: JvmAction[]): JvmState => {
 
 const silentAtMs = (s: JvmState): number => {
   if (s.expected !== '') return s.lastHeardMs + EXPECT_MS
-  if (s.phase !== 'standing' && s.phase !== 'doubtful') return NEVER
+  if (!stands(s)) return NEVER
   return s.lastHeardMs + (s.leading ? s.leaseMs : STANDBY_SILENT_MS)
 }
 
