@@ -1,127 +1,19 @@
 // The gateway as Flink's client sees it: a real sidecar, the embedded API, requests by hand and the model of the client.
 
-import { Agent, request as httpRequest } from 'node:http'
-import { type AddressInfo, createServer, type Server } from 'node:net'
-import t, { type Test } from 'tap'
+import { request as httpRequest } from 'node:http'
+import t from 'tap'
 import type { ConfigMap } from '../../shared/lock.ts'
 import { ANNOTATION_LEADER, ANNOTATION_TOKEN } from '../../shared/names.ts'
 import { parseRecord } from '../../shared/record.ts'
 import { FlinkClient } from '../world/flink-client.ts'
-import { type KubeObject, resourceOf } from '../world/kube-resources.ts'
-import { KubeServer } from '../world/kube-server.ts'
-import { LOCK, NAMESPACE, TEST_TIMINGS, TestSidecar, type TestSidecarOptions } from '../world/sidecar.ts'
+import { type Answer, HandMadeJvm, holderIn, PATH } from '../world/hand-made-jvm.ts'
+import { resourceOf } from '../world/kube-resources.ts'
+import { LOCK, NAMESPACE, TEST_TIMINGS, TestSidecar } from '../world/sidecar.ts'
+import { anApi, stage, until, VACANT_LOCK } from '../world/stage.ts'
 
 const CONFIG_MAPS = resourceOf('configmaps')
-const PATH = `/api/v1/namespaces/${NAMESPACE}/configmaps`
 const JOB = 'c-00000000000000000000000000000001-config-map'
 const OTHER_JOB = 'c-00000000000000000000000000000002-config-map'
-
-type Answer = { status: number; body: ConfigMap & { [field: string]: unknown }; headers: { [name: string]: unknown } }
-
-/** A hand-made JVM: its port, its connections, its requests. */
-class HandMadeJvm {
-  readonly identity: string
-  #agent = new Agent({ keepAlive: true })
-  #port: Server | undefined
-  port = 0
-  url = ''
-
-  constructor(identity = 'jvm-1') {
-    this.identity = identity
-  }
-  async start(): Promise<void> {
-    const server = createServer(socket => socket.destroy())
-    await new Promise<void>(resolve => server.listen(this.port, '127.0.0.1', resolve))
-    this.#port = server
-    this.port = (server.address() as AddressInfo).port
-  }
-  async die(): Promise<void> {
-    this.#agent.destroy()
-    this.#agent = new Agent({ keepAlive: true })
-    await new Promise(resolve => this.#port?.close(resolve))
-  }
-  ask(method: string, path: string, body?: unknown, headers: { [name: string]: string } = {}): Promise<Answer> {
-    const payload = body === undefined ? '' : typeof body === 'string' ? body : JSON.stringify(body)
-    const length = { 'content-length': String(Buffer.byteLength(payload)) }
-    return new Promise((resolve, reject) => {
-      const request = httpRequest(`${this.url}${path}`, {
-        method,
-        agent: this.#agent,
-        headers: { 'user-agent': 'flink', ...(payload !== '' && length), ...headers },
-      })
-      request.on('error', reject)
-      request.on('response', response => {
-        let text = ''
-        response.on('data', chunk => {
-          text += chunk
-        })
-        response.on('end', () =>
-          resolve({
-            status: response.statusCode ?? 0,
-            body: text === '' ? {} : JSON.parse(text),
-            headers: response.headers,
-          }),
-        )
-        response.on('error', reject)
-      })
-      request.end(payload)
-    })
-  }
-  record(holder = this.identity): string {
-    const time = new Date().toISOString().replace('Z', '000Z')
-    return `{"holderIdentity":"${holder}","leaseDuration":"PT15S","acquireTime":"${time}","renewTime":"${time}","leaderTransitions":1}`
-  }
-  /** PATCH of the lock, as the elector does: claim, renewal, or release with "". */
-  claim(resourceVersion: string, holder = this.identity): Promise<Answer> {
-    const metadata = { name: LOCK, resourceVersion, annotations: { [ANNOTATION_LEADER]: this.record(holder) } }
-    return this.ask('PATCH', `${PATH}/${LOCK}`, { metadata }, { 'content-type': 'application/merge-patch+json' })
-  }
-  /** Lists, waits for leadership and claims it. */
-  async lead(): Promise<Answer> {
-    await this.ask('GET', `${PATH}?fieldSelector=metadata.name%3D${LOCK}&resourceVersion=0`)
-    for (;;) {
-      const lock = await this.ask('GET', `${PATH}/${LOCK}`)
-      if (lock.status === 200 && holderIn(lock.body) === '')
-        return await this.claim(lock.body.metadata.resourceVersion ?? '')
-    }
-  }
-}
-
-const holderIn = (object: ConfigMap): string | undefined =>
-  parseRecord(object.metadata.annotations?.[ANNOTATION_LEADER])?.holder
-
-type Stage = { api: KubeServer; sidecar: TestSidecar; jvm: HandMadeJvm; real: () => KubeObject }
-
-/** An API with a lock that nobody holds: a missing one would be waited for. */
-const anApi = async (): Promise<KubeServer> => {
-  const api = new KubeServer()
-  await api.listen()
-  api.store.create(resourceOf('namespaces'), '', { metadata: { name: NAMESPACE } })
-  return api
-}
-
-const VACANT = '{"holderIdentity":"","leaseDuration":1,"acquireTime":"","renewTime":"","leaderTransitions":0}'
-const VACANT_LOCK = { metadata: { name: LOCK, annotations: { [ANNOTATION_LEADER]: VACANT } } }
-
-const stage = async (
-  t: Test,
-  options: Partial<TestSidecarOptions> = {},
-  lock: object = VACANT_LOCK,
-): Promise<Stage> => {
-  const api = await anApi()
-  api.store.create(CONFIG_MAPS, NAMESPACE, lock)
-  const jvm = new HandMadeJvm()
-  await jvm.start()
-  const sidecar = new TestSidecar({ apiUrl: api.url, name: 'jm-0', jvmPort: jvm.port, ...options })
-  await sidecar.start()
-  jvm.url = sidecar.url
-  t.teardown(async () => {
-    await sidecar.crash()
-    await jvm.die()
-    await api.close()
-  })
-  return { api, sidecar, jvm, real: () => api.store.get(CONFIG_MAPS, NAMESPACE, LOCK) }
-}
 
 t.test('a JVM is told that it leads only after its sidecar does, and claims the virtual lock', async t => {
   const { jvm, real, sidecar } = await stage(t)
@@ -680,11 +572,3 @@ for (const dialect of ['1.17', '1.20', '2.3'] as const)
     t.ok(second.sidecar.candidate.token > token)
     t.same(second.client.jobIds, [job], 'the job is known to the new leader')
   })
-
-const until = async (fits: () => boolean | Promise<boolean>, timeoutMs = 15_000): Promise<void> => {
-  const end = Date.now() + timeoutMs
-  while (!(await fits())) {
-    if (Date.now() > end) throw new Error(`never came: ${fits}`)
-    await new Promise(resolve => setTimeout(resolve, 20))
-  }
-}

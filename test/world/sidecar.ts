@@ -1,6 +1,6 @@
 // A whole sidecar in process, on ports of its own, against an embedded API: the parts that `sidecar/main.ts` puts together.
 import type { Server } from 'node:http'
-import { systemClock } from '../../shared/clock.ts'
+import { type Clock, systemClock } from '../../shared/clock.ts'
 import { KubeClient } from '../../shared/kube-client.ts'
 import type { Log } from '../../shared/log.ts'
 import type { Timings } from '../../shared/timings.ts'
@@ -31,6 +31,7 @@ export type TestSidecarOptions = {
   log?: Log
   /** When given, failsafe is on. */
   signer?: Signer
+  clock?: Clock
 }
 
 export class TestSidecar {
@@ -46,7 +47,7 @@ export class TestSidecar {
   podUrl = ''
 
   constructor(options: TestSidecarOptions) {
-    const clock = systemClock
+    const clock = options.clock ?? systemClock
     const timings = options.timings ?? TEST_TIMINGS
     const client = new KubeClient({ url: options.apiUrl, userAgent: `test ${options.name}`, monoMs: clock.monoMs })
     this.metrics = makeMetrics(
