@@ -1,0 +1,143 @@
+// Answers of the API server that come in another order than they were made, one by one: what is kept of a job is what is there.
+import t from 'tap'
+import type { RequestInput } from '../../shared/kube-client.ts'
+import type { ConfigMap } from '../../shared/lock.ts'
+import { JobStore } from '../../sidecar/job-store.ts'
+import { type KubeAnswer, KubeApi } from '../world/kube-api.ts'
+import { resourceOf } from '../world/kube-resources.ts'
+
+const NAME = 'c-00000000000000000000000000000001-config-map'
+const CONFIG_MAPS = resourceOf('configmaps')
+
+/** Requests are done at once, but for one that is told to wait, before it is made or before it is answered. */
+class Scene {
+  readonly api = new KubeApi({ namespaces: ['ns'] })
+  readonly store: JobStore
+  #term: number | undefined = 2_000
+  #waiting: (() => void)[] = []
+  #holding: { method: string; when: 'before' | 'after' } | undefined
+
+  constructor() {
+    this.api.store.create(CONFIG_MAPS, 'ns', { metadata: { name: NAME }, data: { value: '1' } })
+    const request = async (method: string, path: string, { body, contentType }: RequestInput) => {
+      const headers = { 'content-type': contentType ?? 'application/json' }
+      await this.#wait(method, 'before')
+      const { status, body: object } = (await this.api.handle({ method, path, headers, body })) as KubeAnswer
+      await this.#wait(method, 'after')
+      return { status, headers: {}, body: object }
+    }
+    this.store = new JobStore({
+      client: { request },
+      namespace: () => 'ns',
+      term: () => this.#term,
+      onFenced: () => {},
+      onOversize: () => {},
+    })
+  }
+  /** The next request of this method waits for `letGo`. */
+  holdNext(method: string, when: 'before' | 'after' = 'after'): void {
+    this.#holding = { method, when }
+  }
+  async #wait(method: string, when: 'before' | 'after'): Promise<void> {
+    if (this.#holding?.method !== method || this.#holding.when !== when) return
+    this.#holding = undefined
+    await new Promise<void>(resolve => this.#waiting.push(resolve))
+  }
+  turn(term: number | undefined): void {
+    this.#term = term
+    this.store.forget()
+  }
+  async held(): Promise<void> {
+    while (this.#waiting.length === 0) await new Promise(resolve => setImmediate(resolve))
+  }
+  letGo(): void {
+    for (const go of this.#waiting.splice(0)) go()
+  }
+  async read(): Promise<ConfigMap | undefined> {
+    const { status, body } = await this.store.read(NAME)
+    return status === 200 ? (body as ConfigMap) : undefined
+  }
+  async put(object: ConfigMap | undefined, value: string): Promise<number> {
+    const body = { ...object, metadata: { name: NAME, ...object?.metadata }, data: { value } }
+    return (await this.store.write('PUT', NAME, body, 'application/json')).status
+  }
+  get real(): string | undefined {
+    return (this.api.store.find(CONFIG_MAPS, 'ns', NAME)?.['data'] as { value?: string } | undefined)?.value
+  }
+}
+
+t.test('what was read before a write, and answered after it, is not kept', async t => {
+  const scene = new Scene()
+  scene.holdNext('PATCH')
+  const late = scene.read()
+  await scene.held()
+  t.equal(await scene.put(undefined, '2'), 200)
+  scene.letGo()
+  t.equal((await late)?.data?.['value'], '1', 'it was so when it was asked')
+  t.equal((await scene.read())?.data?.['value'], '2')
+})
+
+t.test('what was read before a deletion, and answered after it, is not kept', async t => {
+  const scene = new Scene()
+  scene.holdNext('PATCH')
+  const late = scene.read()
+  await scene.held()
+  t.equal((await scene.store.write('DELETE', NAME, {}, 'application/json')).status, 200)
+  scene.letGo()
+  await late
+  t.equal(await scene.read(), undefined)
+})
+
+t.test('what was read while a write was under way is not kept', async t => {
+  const scene = new Scene()
+  await scene.read()
+  scene.holdNext('DELETE', 'before')
+  const gone = scene.store.write('DELETE', NAME, {}, 'application/json')
+  await scene.held()
+  t.equal((await scene.read())?.data?.['value'], '1', 'it is there still')
+  scene.letGo()
+  t.equal((await gone).status, 200)
+  t.equal(await scene.read(), undefined)
+})
+
+t.test('while a write is under way what was known before it is not told', async t => {
+  const scene = new Scene()
+  const first = await scene.read()
+  scene.holdNext('PUT')
+  const written = scene.put(first, '2')
+  await scene.held()
+  t.equal((await scene.read())?.data?.['value'], '2', 'it was made, though nobody heard of it yet')
+  scene.letGo()
+  t.equal(await written, 200)
+  t.equal((await scene.read())?.data?.['value'], '2')
+})
+
+t.test('an answer of an earlier term of the same pod is not kept in a later one', async t => {
+  const scene = new Scene()
+  const first = await scene.read()
+  scene.holdNext('PUT')
+  const written = scene.put(first, '2')
+  await scene.held()
+  scene.turn(undefined)
+  // Another pod leads meanwhile.
+  const annotations = { 'flink-ha.io/token': '3000' }
+  scene.api.store.patch(CONFIG_MAPS, 'ns', NAME, 'merge', { metadata: { annotations }, data: { value: '3' } })
+  scene.turn(4_000)
+  scene.letGo()
+  await written
+  t.equal((await scene.read())?.data?.['value'], '3')
+  t.equal(scene.real, '3')
+})
+
+t.test('of two writes the older one’s answer, coming last, is not kept', async t => {
+  const scene = new Scene()
+  const first = await scene.read()
+  scene.holdNext('PUT')
+  const written = scene.put(first, '2')
+  await scene.held()
+  const second = await scene.read()
+  t.equal(await scene.put(second, '3'), 200)
+  scene.letGo()
+  t.equal(await written, 200)
+  t.equal((await scene.read())?.data?.['value'], '3')
+})
