@@ -10,7 +10,6 @@
 import type { KubeClient } from '../shared/kube-client.ts'
 import { type ConfigMap, tokenIn } from '../shared/lock.ts'
 import { ANNOTATION_TOKEN } from '../shared/names.ts'
-import { isStale } from '../shared/resource-version.ts'
 import { failure } from './http.ts'
 import { configMapsPath } from './lock-store.ts'
 import { applyPatch, type DataPatch } from './lock-write.ts'
@@ -121,8 +120,6 @@ export class JobStore {
     this.#known.delete(name)
     const answer = await this.#send(method, name, sent, contentType)
     if (answer.status < 300 && method !== 'DELETE') this.#keep(name, term, answer.body as ConfigMap)
-    // What was read while the write was under way may be of before it.
-    else this.#known.delete(name)
     return answer
   }
 
@@ -149,10 +146,7 @@ export class JobStore {
   }
 
   #keep(name: string, term: number, object: ConfigMap): void {
-    const known = this.#known.get(name)?.metadata.resourceVersion ?? ''
-    // Two answers may come in another order than they were made.
-    const isOld = isStale(known, object.metadata.resourceVersion ?? '')
-    if (this.#term === term && !isOld) this.#known.set(name, object)
+    if (this.#term === term) this.#known.set(name, object)
   }
 
   #fenced(name: string, why: string): Answer {

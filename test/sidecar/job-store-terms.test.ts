@@ -78,6 +78,7 @@ class Jvm {
     this.store = new JobStore({
       client: network.client(name, () => this.token),
       namespace: () => 'ns',
+      monoMs: () => 0,
       term: () => this.token,
       onFenced: () => void this.fenced++,
       onOversize: () => {},

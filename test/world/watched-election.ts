@@ -39,11 +39,20 @@ export class WatchedElection {
     const times = { acquireTime: formatTime(0), renewTime: formatTime(version) }
     const raw = holder === undefined ? '' : formatRecord({ holder, leaseMs: 10_000, ...times, transitions: 1 })
     const record = parseRecord(raw)
-    return this.#newest({ version: String(version), exists: true, raw, record, token: 7, successor: '', ...fields })
+    return this.#newest({
+      version: String(version),
+      exists: true,
+      raw,
+      record,
+      token: 7,
+      successor: '',
+      roster: [],
+      ...fields,
+    })
   }
   absent(): Lock {
     const version = String(++this.#version)
-    return this.#newest({ version, exists: false, raw: '', record: undefined, token: 0, successor: '' })
+    return this.#newest({ version, exists: false, raw: '', record: undefined, token: 0, successor: '', roster: [] })
   }
   /** What the API server answers to a write: a compare-and-set, whoever wrote in between. */
   answerTo(write: Write): Event {
@@ -63,7 +72,7 @@ export class WatchedElection {
     const now = this.#real
     if (now !== undefined && version !== (now.exists ? now.version : '')) return undefined
     const record = parseRecord(raw)
-    return this.#newest({ version: String(++this.#version), exists: true, raw, record, token, successor })
+    return this.#newest({ version: String(++this.#version), exists: true, raw, record, token, successor, roster: [] })
   }
   #newest(lock: Lock): Lock {
     if (lock.version === String(this.#version)) this.#real = lock
