@@ -74,6 +74,7 @@ const decideJsonPatch = (input: LockWriteInput): LockWrite => {
   } catch (error) {
     return bad(422, `the patch does not apply: ${(error as Error).message}`)
   }
+  if (!isObject(patched)) return bad(422, 'the patch leaves no object')
   const annotations = { ...patched.metadata?.annotations }
   // The real record is nobody's claim: only one that the patch put there is.
   if (annotations[ANNOTATION_LEADER] === current.metadata.annotations?.[ANNOTATION_LEADER])
