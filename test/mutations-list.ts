@@ -251,8 +251,8 @@ const TOKENS = [
   rule(
     'a term keeps its token, whatever a third party makes of it',
     ELECTION,
-    "kind === 'renew' ? s.token : given || sameTerm ? lock.token : nextToken(lock)",
-    'given || sameTerm ? lock.token : nextToken(lock)',
+    "const own = kind === 'renew' ? s.token : Math.max(lock.token, s.token)",
+    'const own = lock.token',
     election,
     SIMULATION,
   ),
