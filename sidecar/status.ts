@@ -31,10 +31,12 @@ const leaderOf = (candidate: Candidate): LeaderDocument => {
   // Whole milliseconds decide, as they are told: a fraction that is left would be told as nothing, and nobody would look again.
   const validMs = Math.floor(validForMs(candidate))
   const known = validMs > 0
+  const leads = candidate.leading()
   return {
     clusterId: candidate.target?.clusterId ?? '',
-    name: known ? podOf(holderOf(lock)) : null,
-    isLeader: candidate.leading(),
+    // We know ourselves, whatever a third party wrote beside our record.
+    name: known ? podOf(leads ? candidate.identity : holderOf(lock)) : null,
+    isLeader: leads,
     token: known ? candidate.token : 0,
     validForMs: validMs,
     transitions: lock?.record?.transitions ?? 0,
