@@ -32,10 +32,17 @@ export class Agent {
               imagePullPolicy: 'IfNotPresent',
               command: ['sleep', '86400'],
               securityContext: { privileged: true, runAsUser: 0 },
-              volumeMounts: [{ name: 'storage', mountPath: STORAGE }],
+              volumeMounts: [
+                { name: 'storage', mountPath: STORAGE },
+                { name: 'node', mountPath: '/node', readOnly: true },
+              ],
             },
           ],
-          volumes: [{ name: 'storage', hostPath: { path: STORAGE, type: 'DirectoryOrCreate' } }],
+          volumes: [
+            { name: 'storage', hostPath: { path: STORAGE, type: 'DirectoryOrCreate' } },
+            // For the node's own tools: the images have no iptables.
+            { name: 'node', hostPath: { path: '/' } },
+          ],
         },
       },
     ])
@@ -83,6 +90,13 @@ export class Agent {
       [ -n "$pids" ] || { echo none >&2; exit 1; }
       sleep ${restS}; at=$(date +%s%N); kill -${signal} $pids; sleep ${restS}; echo $at`
     return this.here(Number((await this.shell(script)).split('\n')[0]) / 1e6)
+  }
+
+  /** Runs a script with the node's tools in a pod's network: what it changes there touches no other pod and ends with it. */
+  async inNetwork(pod: string, script: string): Promise<string> {
+    return await this.shell(`${find(pod, ['java', 'node'])}
+      set -- $pids; [ $# -gt 0 ] || { echo none >&2; exit 1; }
+      nsenter -t $1 -n chroot /node sh -ec '${script}'`)
   }
 
   /** Resident memory of the pod's process, in KiB. */

@@ -74,11 +74,13 @@ export class FlinkCluster {
 
   /** The pod whose REST address the lock's data names. */
   async leader(): Promise<Pod> {
-    return await until('a leader with a published address', START_TIMEOUT_MS, async () => {
-      const lock = await this.namespace.configMap(`${CLUSTER_ID}${LOCK_SUFFIX}`)
-      const host = /,https?:\/\/([^:/]+):/.exec(lock?.data?.[`${LEADER_KEY_PREFIX}restserver`] ?? '')?.[1]
-      return host === undefined ? undefined : (await this.jobManagers()).find(pod => pod.ip === host)
-    })
+    return await until('a leader with a published address', START_TIMEOUT_MS, () => this.leaderNow())
+  }
+
+  async leaderNow(): Promise<Pod | undefined> {
+    const lock = await this.namespace.configMap(`${CLUSTER_ID}${LOCK_SUFFIX}`)
+    const host = /,https?:\/\/([^:/]+):/.exec(lock?.data?.[`${LEADER_KEY_PREFIX}restserver`] ?? '')?.[1]
+    return host === undefined ? undefined : (await this.jobManagers()).find(pod => pod.ip === host)
   }
 
   /** The other JobManager, once its Flink is there to take over. */

@@ -10,6 +10,8 @@ export type Setup = {
   /** Flink's version: the image `docker.io/library/flink:<version>` has to be on the node. */
   flink: string
   profile?: string
+  /** The leader goes on while the API server is away for everybody. */
+  failsafe?: boolean
   /** Where the sidecars find the API server, if not where every pod does. */
   apiServer?: string
   /** null: none. */
@@ -70,6 +72,7 @@ export const sidecarContainer = (setup: Setup) => ({
     field('FLINK_HA_POD_IP', 'status.podIP'),
     { name: 'FLINK_HA_CLUSTER_ID', value: CLUSTER_ID },
     ...(setup.profile === undefined ? [] : [{ name: 'FLINK_HA_PROFILE', value: setup.profile }]),
+    ...(setup.failsafe === undefined ? [] : [{ name: 'FLINK_HA_FAILSAFE', value: String(setup.failsafe) }]),
     ...(setup.apiServer === undefined
       ? []
       : [

@@ -1,0 +1,5 @@
+// The same faults against Flink's built-in HA, for comparison.
+import t from 'tap'
+import { play } from './play.ts'
+
+await play(t, 'builtin', { mode: 'builtin', flink: '2.3.0' })

@@ -1,0 +1,96 @@
+// Plays the chosen kinds of faults on one stage, asserts what flink-ha promises of each, and keeps every sample. What
+// built-in HA does is told and not judged.
+import type { Test } from 'tap'
+import { PROFILES } from '../../shared/timings.ts'
+import { rig } from '../live/faults.ts'
+import type { Setup } from '../live/manifests.ts'
+import { noCluster, strike } from '../live/scene.ts'
+import { type Expected, KINDS, type Kind, type Mode } from './kinds.ts'
+import { keep, type Result, table } from './report.ts'
+import { playRound, recovered, type Sample, type Stage, set } from './round.ts'
+
+const ROUNDS = Number(process.env['FLINK_HA_FAULT_ROUNDS'] ?? 1)
+const MODES = (process.env['FLINK_HA_FAULT_MODES'] ?? 'flink-ha').split(',')
+/** Quick ones, of each sort one: some six minutes. */
+const FEW = ['jvm-kill', 'graceful', 'force-delete', 'sidecar-freeze', 'partition-reject', 'etcd-kill']
+const CHOSEN = process.env['FLINK_HA_FAULTS'] ?? ''
+/** A leader again after the last fault: a lease for those that have to wait for one, and room for the machine. */
+const BACK_MS = PROFILES.default.leaseMs + 5_000
+
+const namesOf = (mode: Mode, preferred: readonly string[]): string[] => {
+  const names = CHOSEN === '' ? FEW : CHOSEN === 'all' ? Object.keys(KINDS) : CHOSEN.split(',')
+  return names.filter(name => {
+    const kind = KINDS[name]
+    const isMeant = CHOSEN !== 'all' || preferred.length === 0 || preferred.includes(name)
+    return kind !== undefined && (kind.modes ?? [mode]).includes(mode) && isMeant
+  })
+}
+
+/** `preferred`: what a mode is about, if not all. */
+export const play = async (t: Test, mode: Mode, setup: Setup, preferred: readonly string[] = []): Promise<void> => {
+  const names = namesOf(mode, preferred)
+  const skip = noCluster || (!MODES.includes(mode) && `FLINK_HA_FAULT_MODES names no ${mode}`) || names.length === 0
+  await t.test(`faults, ${mode}`, { skip }, async t => {
+    const stage = await set(mode, mode, setup)
+    t.teardown(() => strike(stage, !t.passing()))
+    const result: Result = { at: new Date().toISOString(), flink: setup.flink, samples: [], failures: [] }
+    for (let round = 1; round <= ROUNDS; round++)
+      for (const name of names) {
+        const kind = KINDS[name]!
+        const skip = kind.needsRig === true && rig === '' && 'FLINK_HA_RIG names no rig'
+        await t.test(`${kind.what}, round ${round}`, { skip }, t => playOne(t, stage, name, kind, round, result))
+        t.comment(await keep(mode, result))
+      }
+    t.comment(`\n${table(result.samples)}`)
+  })
+}
+
+const playOne = async (
+  t: Test,
+  stage: Stage,
+  name: string,
+  kind: Kind,
+  round: number,
+  result: Result,
+): Promise<void> => {
+  try {
+    const sample = await playRound(stage, name, kind, round)
+    result.samples.push(sample)
+    t.comment(JSON.stringify(sample))
+    if (sample.recoveredMs === null) await anew(stage)
+    if (stage.mode !== 'builtin') check(t, sample, (stage.mode === 'failsafe' && kind.failsafe) || kind.expected)
+  } catch (error) {
+    const { message } = error as Error
+    result.failures.push({ kind: name, mode: stage.mode, round, problem: message })
+    t.comment(`not played to its end: ${message}`)
+    await anew(stage)
+    if (stage.mode !== 'builtin') throw error
+  }
+}
+
+/** A stage on which nothing of the round before is left. */
+const anew = async (stage: Stage): Promise<void> => {
+  await stage.namespace.kubectl(['delete', 'pods', '-l', 'component=jobmanager', '--force', '--grace-period=0'])
+  await recovered(stage)
+}
+
+const check = (t: Test, sample: Sample, expected: Expected): void => {
+  t.equal(sample.validOverlapMs, 0, 'never two valid believers')
+  t.same(sample.lost, [], 'no checkpoint is lost or overwritten, no counter and no token goes back')
+  t.same(sample.stray, [], 'no deposed leader completes a checkpoint')
+  if (sample.foreign !== undefined) t.equal(sample.foreign, 0, 'no write of a deposed leader is accepted')
+  t.same(sample.tickerLost, [], 'the job neither lost nor repeated a number')
+  t.not(sample.recoveredMs, null, 'the job goes on')
+  t.ok(sample.backMs <= BACK_MS, `somebody leads within ${BACK_MS} ms of the healing`, { sample })
+  const { leader, grantedWithinMs, restarts, restartsAfterHeal, toldFirst } = expected
+  if (leader === 'stays') t.same(sample.granted, [], 'the leader stays')
+  if (leader === 'changes') t.not(sample.granted.at(-1) ?? sample.leader, sample.leader, 'another leads')
+  if (grantedWithinMs !== undefined)
+    t.ok((sample.grantedMs ?? Number.POSITIVE_INFINITY) <= grantedWithinMs, `granted within ${grantedWithinMs} ms`, {
+      sample,
+    })
+  if (restarts !== undefined) t.equal(sample.restarts, restarts, `the job is restarted ${restarts} times`)
+  if (restartsAfterHeal !== undefined)
+    t.equal(sample.restartsAfterHeal, restartsAfterHeal, 'whoever comes back does not disturb the new leader’s job')
+  if (toldFirst) t.ok((sample.toldMs ?? -1) >= 0, 'the old leader’s Flink was told before', { toldMs: sample.toldMs })
+}
