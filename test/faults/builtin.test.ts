@@ -2,4 +2,4 @@
 import t from 'tap'
 import { play } from './play.ts'
 
-await play(t, 'builtin', { mode: 'builtin', flink: '2.3.0' })
+await play(t, { mode: 'builtin', setup: { mode: 'builtin', flink: '2.3.0' } })

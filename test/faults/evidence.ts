@@ -1,5 +1,7 @@
 // What the prober noted, with its times turned into this machine's.
-import { readFile } from 'node:fs/promises'
+import { appendFile, mkdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { Agent } from '../live/agent.ts'
 import type { Namespace } from '../live/cluster.ts'
 import { IMAGE, STORAGE, storagePath } from '../live/manifests.ts'
@@ -35,16 +37,21 @@ type Note = {
 }
 
 const NAME = 'prober'
+/** Of the reports, and of the notes that they rest on. */
+export const RESULTS = fileURLToPath(new URL('results/', import.meta.url))
 
 export class Prober {
   readonly evidence: Evidence = { told: [], served: [], logged: [], ended: [] }
   #agent: Agent
   #file: string
   #read = 0
+  #kept: string
+  #answers = new Map<string, string>()
 
-  private constructor(agent: Agent, file: string) {
+  private constructor(agent: Agent, file: string, kept: string) {
     this.#agent = agent
     this.#file = file
+    this.#kept = kept
   }
 
   static async start(namespace: Namespace, node: string, agent: Agent, sidecars: boolean): Promise<Prober> {
@@ -83,7 +90,8 @@ export class Prober {
       },
     ])
     await namespace.kubectl(['wait', '--for=condition=Ready', `pod/${NAME}`, '--timeout=120s'])
-    return new Prober(agent, env.OUT)
+    await mkdir(RESULTS, { recursive: true })
+    return new Prober(agent, env.OUT, join(RESULTS, `${namespace.name}.jsonl`))
   }
 
   /** Reads what was noted since the last time. */
@@ -92,7 +100,23 @@ export class Prober {
     // The agent trims its answer; the last line may be half written.
     const whole = text.lastIndexOf('\n') + 1
     this.#read += Buffer.byteLength(text.slice(0, whole))
-    for (const line of text.slice(0, whole).split('\n')) if (line !== '') this.#take(JSON.parse(line) as Note)
+    const kept: string[] = []
+    for (const line of text.slice(0, whole).split('\n')) {
+      if (line === '') continue
+      const note = JSON.parse(line) as Note
+      this.#take(note)
+      if (this.#isNews(note)) kept.push(`${line}\n`)
+    }
+    await appendFile(this.#kept, kept.join(''))
+  }
+
+  /** An answer that says what the last one said is not kept for the readers of a report. */
+  #isNews({ k, pod, leads, error, jobs }: Note): boolean {
+    if (k === 'log' || k === 'end') return true
+    const answer = JSON.stringify([leads, error, jobs])
+    const isNews = this.#answers.get(`${k} ${pod}`) !== answer
+    this.#answers.set(`${k} ${pod}`, answer)
+    return isNews
   }
 
   #take(note: Note): void {

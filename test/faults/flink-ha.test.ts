@@ -2,4 +2,4 @@
 import t from 'tap'
 import { play } from './play.ts'
 
-await play(t, 'flink-ha', { mode: 'flink-ha', flink: '2.3.0' })
+await play(t, { mode: 'flink-ha', setup: { mode: 'flink-ha', flink: '2.3.0', relay: true } })

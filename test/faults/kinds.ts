@@ -3,6 +3,7 @@ import { PROFILES } from '../../shared/timings.ts'
 import type { Signal } from '../live/agent.ts'
 import { nowMs, type Pod } from '../live/cluster.ts'
 import type { Scene } from '../live/scene.ts'
+import { stepClock } from './clocks.ts'
 import { freeze, kill, revive, stutter, thaw } from './control-plane.ts'
 import { cutFromApiServer, cutOff, join } from './network.ts'
 
@@ -27,6 +28,8 @@ export type Expected = {
   restartsAfterHeal?: number
   /** The old leader's Flink has logged its revocation before the new one's its grant. */
   toldFirst?: true
+  /** At no time two JVMs that run believe to lead. */
+  oneFlink?: true
 }
 export type Kind = {
   what: string
@@ -34,6 +37,8 @@ export type Kind = {
   modes?: readonly Mode[]
   /** It strikes the control plane. */
   needsRig?: true
+  /** Its pods' wall clocks can be set: see clocks.ts. */
+  needsClocks?: true
   /** How long it lasts. */
   holdMs: number
   /** Longer than damage of an old leader that came back takes to be seen. */
@@ -105,7 +110,7 @@ export const KINDS: { [name: string]: Kind } = {
     what: 'SIGSTOP of the leading sidecar for 15 s',
     modes: OURS,
     holdMs: 15_000,
-    settleMs: 8_000,
+    settleMs: 25_000,
     strike: signal(['node'], 'STOP'),
     expected: LEASE,
   },
@@ -233,6 +238,34 @@ export const KINDS: { [name: string]: Kind } = {
     expected: { leader: 'any' },
     failsafe: CALM,
   },
+  'clock-standby-forward': {
+    what: 'the wall clock of the standby’s pod is 60 s ahead for 30 s',
+    needsClocks: true,
+    holdMs: 30_000,
+    strike: step('standby', 60),
+    expected: CALM,
+  },
+  'clock-leader-back': {
+    what: 'the wall clock of the leader’s pod is 60 s behind for 30 s',
+    needsClocks: true,
+    holdMs: 30_000,
+    strike: step('leader', -60),
+    expected: CALM,
+  },
+  'clock-leader-forward': {
+    what: 'the wall clock of the leader’s pod is 60 s ahead for 30 s',
+    needsClocks: true,
+    holdMs: 30_000,
+    strike: step('leader', 60),
+    expected: CALM,
+  },
+}
+
+function step(who: 'leader' | 'standby', seconds: number) {
+  return async ({ scene: { agent, namespace }, ...cast }: Cast): Promise<Struck> => {
+    const atMs = await stepClock(agent, namespace.name, cast[who], seconds)
+    return { atMs, heal: () => stepClock(agent, namespace.name, cast[who], 0) }
+  }
 }
 
 function partition(cut: 'DROP' | 'REJECT') {

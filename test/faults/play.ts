@@ -5,6 +5,7 @@ import { PROFILES } from '../../shared/timings.ts'
 import { rig } from '../live/faults.ts'
 import type { Setup } from '../live/manifests.ts'
 import { noCluster, strike } from '../live/scene.ts'
+import { withClocks } from './clocks.ts'
 import { type Expected, KINDS, type Kind, type Mode } from './kinds.ts'
 import { keep, type Result, table } from './report.ts'
 import { playRound, recovered, type Sample, type Stage, set } from './round.ts'
@@ -17,21 +18,32 @@ const CHOSEN = process.env['FLINK_HA_FAULTS'] ?? ''
 /** A leader again after the last fault: a lease for those that have to wait for one, and room for the machine. */
 const BACK_MS = PROFILES.default.leaseMs + 5_000
 
-const namesOf = (mode: Mode, preferred: readonly string[]): string[] => {
-  const names = CHOSEN === '' ? FEW : CHOSEN === 'all' ? Object.keys(KINDS) : CHOSEN.split(',')
-  return names.filter(name => {
-    const kind = KINDS[name]
-    const isMeant = CHOSEN !== 'all' || preferred.length === 0 || preferred.includes(name)
-    return kind !== undefined && (kind.modes ?? [mode]).includes(mode) && isMeant
-  })
+const ABOUT_CLOCKS = Object.keys(KINDS).filter(name => KINDS[name]?.needsClocks)
+
+/** Chosen by the environment, possible on the stage, and, where all are chosen, what the stage is about. */
+const namesOf = (mode: Mode, clocks: boolean, about: readonly string[]): string[] => {
+  const names = CHOSEN === '' ? FEW : CHOSEN === 'all' ? about : CHOSEN.split(',')
+  return names.filter(
+    name => (KINDS[name]?.modes ?? [mode]).includes(mode) && ABOUT_CLOCKS.includes(name) === clocks && name in KINDS,
+  )
 }
 
-/** `preferred`: what a mode is about, if not all. */
-export const play = async (t: Test, mode: Mode, setup: Setup, preferred: readonly string[] = []): Promise<void> => {
-  const names = namesOf(mode, preferred)
-  const skip = noCluster || (!MODES.includes(mode) && `FLINK_HA_FAULT_MODES names no ${mode}`) || names.length === 0
-  await t.test(`faults, ${mode}`, { skip }, async t => {
-    const stage = await set(mode, mode, setup)
+export type Plan = {
+  mode: Mode
+  setup: Setup
+  /** Kinds to play if all are chosen; by default those that are possible. */
+  about?: readonly string[]
+  /** With wall clocks that can be set: the kinds that need them, and no others. */
+  clocks?: boolean
+}
+
+export const play = async (t: Test, { mode, setup, about, clocks = false }: Plan): Promise<void> => {
+  const names = namesOf(mode, clocks, about ?? Object.keys(KINDS))
+  const purpose = clocks ? `${mode}-clocks` : mode
+  const skip =
+    noCluster || (!MODES.includes(mode) && `not in FLINK_HA_FAULT_MODES`) || (names.length === 0 && 'not chosen')
+  await t.test(`faults, ${purpose}`, { skip }, async t => {
+    const stage = await set(purpose, mode, setup, clocks ? withClocks(setup) : undefined)
     t.teardown(() => strike(stage, !t.passing()))
     const result: Result = { at: new Date().toISOString(), flink: setup.flink, samples: [], failures: [] }
     for (let round = 1; round <= ROUNDS; round++)
@@ -39,13 +51,13 @@ export const play = async (t: Test, mode: Mode, setup: Setup, preferred: readonl
         const kind = KINDS[name]!
         const skip = kind.needsRig === true && rig === '' && 'FLINK_HA_RIG names no rig'
         await t.test(`${kind.what}, round ${round}`, { skip }, t => playOne(t, stage, name, kind, round, result))
-        t.comment(await keep(mode, result))
+        t.comment(await keep(purpose, result))
       }
     t.comment(`\n${table(result.samples)}`)
   })
 }
 
-const playOne = async (
+export const playOne = async (
   t: Test,
   stage: Stage,
   name: string,
@@ -82,7 +94,7 @@ const check = (t: Test, sample: Sample, expected: Expected): void => {
   t.same(sample.tickerLost, [], 'the job neither lost nor repeated a number')
   t.not(sample.recoveredMs, null, 'the job goes on')
   t.ok(sample.backMs <= BACK_MS, `somebody leads within ${BACK_MS} ms of the healing`, { sample })
-  const { leader, grantedWithinMs, restarts, restartsAfterHeal, toldFirst } = expected
+  const { leader, grantedWithinMs, restarts, restartsAfterHeal, toldFirst, oneFlink } = expected
   if (leader === 'stays') t.same(sample.granted, [], 'the leader stays')
   if (leader === 'changes') t.not(sample.granted.at(-1) ?? sample.leader, sample.leader, 'another leads')
   if (grantedWithinMs !== undefined)
@@ -92,5 +104,6 @@ const check = (t: Test, sample: Sample, expected: Expected): void => {
   if (restarts !== undefined) t.equal(sample.restarts, restarts, `the job is restarted ${restarts} times`)
   if (restartsAfterHeal !== undefined)
     t.equal(sample.restartsAfterHeal, restartsAfterHeal, 'whoever comes back does not disturb the new leader’s job')
+  if (oneFlink) t.equal(sample.flinkOverlapMs, 0, 'never two Flinks that believe to lead')
   if (toldFirst) t.ok((sample.toldMs ?? -1) >= 0, 'the old leader’s Flink was told before', { toldMs: sample.toldMs })
 }

@@ -3,6 +3,7 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { RESULTS } from './evidence.ts'
 import { KINDS, type Mode } from './kinds.ts'
 import type { Sample } from './round.ts'
 import { grouped } from './spans.ts'
@@ -11,11 +12,9 @@ import { grouped } from './spans.ts'
 export type Failure = { kind: string; mode: Mode; round: number; problem: string }
 export type Result = { at: string; flink: string; samples: Sample[]; failures: Failure[] }
 
-const FOLDER = fileURLToPath(new URL('results/', import.meta.url))
-
 export const keep = async (name: string, result: Result): Promise<string> => {
-  await mkdir(FOLDER, { recursive: true })
-  const file = join(FOLDER, `${name}-${result.at.replaceAll(':', '')}.json`)
+  await mkdir(RESULTS, { recursive: true })
+  const file = join(RESULTS, `${name}-${result.at.replaceAll(':', '')}.json`)
   await writeFile(file, `${JSON.stringify(result, undefined, 1)}\n`)
   return file
 }
@@ -75,7 +74,10 @@ const median = (values: readonly number[]): number => {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const given = process.argv.slice(2)
-  const files = given.length > 0 ? given : (await readdir(FOLDER)).map(name => join(FOLDER, name))
+  const files =
+    given.length > 0
+      ? given
+      : (await readdir(RESULTS)).filter(name => name.endsWith('.json')).map(name => join(RESULTS, name))
   const results = await Promise.all(files.map(async file => JSON.parse(await readFile(file, 'utf8')) as Result))
   console.log(table(results.flatMap(({ samples }) => samples)))
   for (const { kind, mode, round, problem } of results.flatMap(({ failures }) => failures))

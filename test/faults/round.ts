@@ -2,7 +2,7 @@
 import { Audit, auditLog, isWrite } from '../live/audit.ts'
 import { nowMs, type Pod, sleep, until } from '../live/cluster.ts'
 import type { Setup } from '../live/manifests.ts'
-import { raise, type Scene } from '../live/scene.ts'
+import { type Prelude, raise, type Scene } from '../live/scene.ts'
 import { Prober } from './evidence.ts'
 import type { Kind, Mode, Struck } from './kinds.ts'
 import { type Figures, measure } from './measure.ts'
@@ -25,10 +25,10 @@ const SETTLE_MS = 2_000
 /** Of the past, the checks need no more than the version before the first one of a round. */
 const VERSIONS_KEPT = 200
 
-export const set = async (purpose: string, mode: Mode, setup: Setup): Promise<Stage> => {
-  const scene = await raise(`faults-${purpose}`, setup)
+export const set = async (purpose: string, mode: Mode, setup: Setup, prelude?: Prelude): Promise<Stage> => {
+  const scene = await raise(`faults-${purpose}`, setup, prelude)
   const { namespace, cluster, agent } = scene
-  return { ...scene, mode, prober: await Prober.start(namespace, cluster.node, agent, setup.mode === 'flink-ha') }
+  return { ...scene, mode, prober: await Prober.start(namespace, cluster.node, agent, mode !== 'builtin') }
 }
 
 export const playRound = async (stage: Stage, name: string, kind: Kind, round: number): Promise<Sample> => {

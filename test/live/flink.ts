@@ -2,7 +2,7 @@
 import { get } from 'node:http'
 import { LEADER_KEY_PREFIX, LOCK_SUFFIX, PORT_POD } from '../../shared/names.ts'
 import { kubectl, type Namespace, nowMs, type Pod, until } from './cluster.ts'
-import { access, CLUSTER_ID, jobManagers, type Setup, service, taskManager } from './manifests.ts'
+import { access, CLUSTER_ID, jobManagers, type Setup, services, taskManager } from './manifests.ts'
 
 export { CLUSTER_ID, flinkImage } from './manifests.ts'
 
@@ -45,7 +45,7 @@ export class FlinkCluster {
     if (setup.objects !== undefined) return await namespace.apply(setup.objects)
     await namespace.apply([
       ...access,
-      ...(setup.mode === 'flink-ha' ? [service] : []),
+      ...(setup.mode === 'flink-ha' ? services : []),
       jobManagers(namespace.name, node, setup),
       taskManager(namespace.name, node, setup),
     ])

@@ -2,7 +2,14 @@
 // availability by ConfigMaps. `builtin` is that and no more; `flink-ha` is the same with one more variable and one more
 // container.
 import packageJson from '../../package.json' with { type: 'json' }
-import { CONTAINER_SIDECAR, ENV_KUBERNETES_MASTER, LABEL_CLUSTER, PORT_LOCAL, PORT_POD } from '../../shared/names.ts'
+import {
+  CONTAINER_SIDECAR,
+  ENV_KUBERNETES_MASTER,
+  HA_SERVICE_SUFFIX,
+  LABEL_CLUSTER,
+  PORT_LOCAL,
+  PORT_POD,
+} from '../../shared/names.ts'
 
 export type Mode = 'builtin' | 'flink-ha'
 export type Setup = {
@@ -10,6 +17,8 @@ export type Setup = {
   /** Flink's version: the image `docker.io/library/flink:<version>` has to be on the node. */
   flink: string
   profile?: string
+  /** The TaskManager has a relay beside it, as the webhook injects one, instead of a Service to ask. */
+  relay?: boolean
   /** The leader goes on while the API server is away for everybody. */
   failsafe?: boolean
   /** Where the sidecars find the API server, if not where every pod does. */
@@ -45,6 +54,9 @@ const properties = (namespace: string, setup: Setup): string =>
     'taskmanager.numberOfTaskSlots: 2',
     '',
   ].join('\n')
+
+/** Without a request the kernel gives a busy JVM no more of a processor than the idlest other work of the machine. */
+const resources = { requests: { cpu: '200m' } }
 
 const podIp = { name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } }
 const field = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } })
@@ -96,6 +108,21 @@ export const sidecarContainer = (setup: Setup) => ({
   },
 })
 
+const relayContainer = (namespace: string) => ({
+  name: CONTAINER_SIDECAR,
+  image: IMAGE,
+  imagePullPolicy: 'IfNotPresent',
+  restartPolicy: 'Always',
+  args: ['sidecar', '--relay'],
+  env: [
+    field('FLINK_HA_POD_NAME', 'metadata.name'),
+    { name: 'FLINK_HA_NAMESPACE', value: namespace },
+    { name: 'FLINK_HA_CLUSTER_ID', value: CLUSTER_ID },
+  ],
+  startupProbe: { httpGet: { path: '/healthz', port: PORT_POD }, periodSeconds: 1, failureThreshold: 60 },
+  resources: { requests: { cpu: '50m', memory: '64Mi' }, limits: { memory: '128Mi' } },
+})
+
 const tokenVolume = {
   name: 'flink-ha-token',
   projected: {
@@ -132,6 +159,7 @@ export const jobManagers = (namespace: string, node: string, setup: Setup) => {
               args: ['jobmanager', '$(POD_IP)'],
               env: ours ? [...env, { name: ENV_KUBERNETES_MASTER, value: `http://127.0.0.1:${PORT_LOCAL}` }] : env,
               ports: [{ containerPort: 6123 }, { containerPort: 6124 }, { containerPort: 8081 }],
+              resources,
               volumeMounts: [{ name: 'flink-data', mountPath: '/flink-data' }],
             },
           ],
@@ -144,6 +172,7 @@ export const jobManagers = (namespace: string, node: string, setup: Setup) => {
 
 export const taskManager = (namespace: string, node: string, setup: Setup) => {
   const ours = setup.mode === 'flink-ha'
+  const master = setup.relay ? `http://127.0.0.1:${PORT_LOCAL}` : `http://jobmanager-ha:${PORT_POD}`
   const env = [
     podIp,
     { name: 'FLINK_PROPERTIES', value: `${properties(namespace, setup)}taskmanager.host: $(POD_IP)\n` },
@@ -161,13 +190,15 @@ export const taskManager = (namespace: string, node: string, setup: Setup) => {
           nodeName: node,
           terminationGracePeriodSeconds: 1,
           ...(ours ? { automountServiceAccountToken: false } : { serviceAccountName: ACCOUNT }),
+          ...(ours && setup.relay && { initContainers: [relayContainer(namespace)] }),
           containers: [
             {
               name: 'taskmanager',
               image: flinkImage(setup.flink),
               imagePullPolicy: 'IfNotPresent',
               args: ['taskmanager'],
-              env: ours ? [...env, { name: ENV_KUBERNETES_MASTER, value: `http://jobmanager-ha:${PORT_POD}` }] : env,
+              env: ours ? [...env, { name: ENV_KUBERNETES_MASTER, value: master }] : env,
+              resources,
               volumeMounts: [{ name: 'flink-data', mountPath: '/flink-data' }],
             },
           ],
@@ -203,14 +234,19 @@ export const access = [
   },
 ]
 
-/** Where TaskManagers find a sidecar to read from. */
-export const service = {
+const serviceOf = (name: string, spec: object) => ({
   apiVersion: 'v1',
   kind: 'Service',
-  metadata: { name: 'jobmanager-ha' },
+  metadata: { name },
   spec: {
     selector: { app: 'flink', component: 'jobmanager' },
     publishNotReadyAddresses: true,
     ports: [{ name: 'flink-ha', port: PORT_POD }],
+    ...spec,
   },
-}
+})
+/** Where TaskManagers find a sidecar to read from, and where their relays find all of them. */
+export const services = [
+  serviceOf('jobmanager-ha', {}),
+  serviceOf(`${CLUSTER_ID}${HA_SERVICE_SUFFIX}`, { clusterIP: 'None' }),
+]
