@@ -68,6 +68,8 @@ t.test('a JVM believes from its grant to its revocation or its end', async t => 
     { who: 'b', fromMs: 60, toMs: 300 },
     { who: 'a', fromMs: 200, toMs: 300 },
   ])
+  const stopping = line('b', 80, 'Shutting StandaloneSessionClusterEntrypoint down with application status UNKNOWN.')
+  t.equal(flinkSpans({ logged: [granted('b', 60), stopping], ended: [] }, 300)[0]?.toMs, 80, 'or until it stops itself')
 })
 
 t.test('a job with two starts at the same time has two masters', async t => {

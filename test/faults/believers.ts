@@ -5,8 +5,8 @@ import { grouped, type Span } from './spans.ts'
 
 /** The leader's dispatcher is made (Flink `DefaultDispatcherRunner`): from here on this JVM acts as the leader. */
 export const GRANTED = /DispatcherRunner was granted leadership/
-/** It is stopped: from here on it does not. */
-export const REVOKED = /DispatcherRunner was revoked the leadership/
+/** It is stopped, or the whole JVM begins to stop itself, as on SIGTERM: from here on it does not. */
+export const REVOKED = /DispatcherRunner was revoked the leadership|Shutting \S+ClusterEntrypoint down/
 
 /**
  * Valid believers: `GET /leader` says that this pod leads and for how long that can be relied on. A pod that answers no more,

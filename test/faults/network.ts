@@ -25,8 +25,13 @@ export const cutOff = async (agent: Agent, pod: string, hosts: readonly string[]
   return atMs
 }
 
-/** Without an effect where nothing is cut, or the pod is gone. */
+/** @throws Error when nothing met the cut: then it was none. Without an effect where the pod is gone. */
 export const join = async (agent: Agent, pod: string): Promise<void> => {
   const undo = ['OUTPUT', 'INPUT'].map(chain => `iptables -w -D ${chain} -j ${CHAIN}`)
-  await agent.inNetwork(pod, [...undo, `iptables -w -F ${CHAIN}`, `iptables -w -X ${CHAIN}`].join('\n')).catch(() => '')
+  const script = [`iptables -w -nvxL ${CHAIN}`, ...undo, `iptables -w -F ${CHAIN}`, `iptables -w -X ${CHAIN}`].join(
+    '\n',
+  )
+  const listed = await agent.inNetwork(pod, script).catch(() => undefined)
+  const packets = listed?.match(/^ +\d+ /gm)?.map(Number)
+  if (packets !== undefined && Math.max(...packets) === 0) throw new Error(`no packet of ${pod} met the cut`)
 }

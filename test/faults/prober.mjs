@@ -16,7 +16,7 @@ const REST_EVERY_MS = 250
 const PATIENCE_MS = 1_000
 const INTEREST = {
   jobmanager:
-    /DispatcherRunner|Completed checkpoint|Restoring job|No checkpoint found during restore|switched from|Starting StandaloneSession|ERROR/,
+    /DispatcherRunner|Shutting \S+ClusterEntrypoint down|Completed checkpoint|Restoring job|No checkpoint found during restore|switched from|Starting StandaloneSession|ERROR/,
   taskmanager: /ticker (LOST|restored|at)/,
 }
 

@@ -28,6 +28,8 @@ const HEAD = [
   'checkpoints lost or overwritten',
   'accepted writes of the deposed',
   'job restarts',
+  'until the grant, s',
+  'old one told before it, s (least)',
   'no leader, s',
   'job silent, s',
   'stuck',
@@ -45,10 +47,7 @@ export const table = (samples: readonly Sample[]): string => {
 const row = (samples: readonly Sample[]): string[] => {
   const [{ kind, mode }] = samples as [Sample]
   const count = (bad: (sample: Sample) => boolean): string => String(samples.filter(bad).length)
-  const spread = (value: (sample: Sample) => number, digits: number): string => {
-    const values = samples.map(value)
-    return `${median(values).toFixed(digits)} (${Math.max(...values).toFixed(digits)})`
-  }
+  const spread = (value: (sample: Sample) => number, digits: number): string => spreadOf(samples.map(value), digits)
   return [
     KINDS[kind]?.what ?? kind,
     mode === 'builtin' ? 'built-in' : mode === 'failsafe' ? 'flink-ha, failsafe' : 'flink-ha',
@@ -60,11 +59,17 @@ const row = (samples: readonly Sample[]): string[] => {
       ? '?'
       : String(samples.reduce((sum, { foreign }) => sum + foreign!, 0)),
     spread(({ restarts }) => restarts, 0),
+    spreadOf(samples.flatMap(({ grantedMs }) => grantedMs ?? []).map(value => value / 1000)),
+    leastOf(samples.flatMap(({ toldMs }) => (typeof toldMs === 'number' ? toldMs / 1000 : []))),
     spread(({ leaderlessMs }) => leaderlessMs / 1000, 1),
     spread(({ silentMs }) => silentMs / 1000, 1),
     count(({ recoveredMs }) => recoveredMs === null),
   ]
 }
+
+const spreadOf = (values: readonly number[], digits = 1): string =>
+  values.length === 0 ? '–' : `${median(values).toFixed(digits)} (${Math.max(...values).toFixed(digits)})`
+const leastOf = (values: readonly number[]): string => (values.length === 0 ? '–' : Math.min(...values).toFixed(1))
 
 const median = (values: readonly number[]): number => {
   const sorted = values.toSorted((a, b) => a - b)

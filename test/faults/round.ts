@@ -78,12 +78,13 @@ const strikeAndHeal = async (
   cast: { scene: Scene; leader: Pod; standby: Pod },
 ): Promise<{ struck: Struck; healedMs: number }> => {
   const struck = await kind.strike(cast)
+  let healedMs: unknown
   try {
     await sleep(kind.holdMs)
   } finally {
-    await struck.heal?.()
+    healedMs = struck.heal === undefined ? struck.atMs : await struck.heal()
   }
-  return { struck, healedMs: kind.holdMs === 0 && struck.heal === undefined ? struck.atMs : nowMs() }
+  return { struck, healedMs: typeof healedMs === 'number' ? healedMs : nowMs() }
 }
 
 /** The leader, once a checkpoint has been completed under it since the call. */
