@@ -3,8 +3,9 @@
  * no clock, no socket and no process. Used by the sidecar and by the webhook's reconciler. Read this file first.
  *
  * Promises: no step ends leading past the renew deadline, counted from the *sending* of the last write known to have been
- * made (or, with failsafe on, of the last round in which all others promised to wait: `failsafe.ts`); nobody is overtaken before the whole lease that its record states has passed unchanged before our own eyes; every
- * write is a compare-and-set on the version that the decision was taken on; tokens grow.
+ * made (with failsafe on, of the last round in which all others promised to wait as well: `failsafe.ts`); nobody is
+ * overtaken before the whole lease that its record states has passed unchanged before our own eyes; every write is a
+ * compare-and-set on the version that the decision was taken on; tokens grow.
  * Does not promise anything while the process is paused between steps: what it sent before may still arrive, and is
  * refused there by its version (see the fencing of the store).
  */

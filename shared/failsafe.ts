@@ -13,8 +13,8 @@
  *   without an acknowledged write.
  * A record that cannot be read leaves its roster readable, and a lock that is missing is made with the roster that its
  * maker remembers, so both are waited for in the same way. Not covered: a third party that deletes the lock while its
- * leader and the whole roster are cut off, if it is made anew by a candidate that never saw it; and candidates that know
- * no rosters, such as Flink's own.
+ * leader and the whole roster are cut off, if it is made anew by a candidate that did not see its last record; and
+ * candidates that know no rosters, such as Flink's own.
  */
 import type { Lock } from './election.ts'
 import { DRIFT, type Timings } from './timings.ts'
@@ -53,8 +53,8 @@ export const mayPromise = (lock: Lock | undefined, ask: Ask): boolean =>
   lock?.record?.holder === ask.leader &&
   lock.successor === '' &&
   lock.token === ask.token &&
-  // A leader that restarted with a longer lease may have written a record that was not seen here.
-  lock.record.leaseMs >= ask.leaseMs
+  // A leader that restarted with a longer lease may have written a record that was not seen here. A record states seconds.
+  Math.round(lock.record.leaseMs) >= Math.round(ask.leaseMs)
 
 // ---- the leader's side ----
 

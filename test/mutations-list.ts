@@ -666,7 +666,7 @@ const FAILSAFE = [
   rule(
     'a promise is no longer than the record',
     'shared/failsafe.ts',
-    'lock.record.leaseMs >= ask.leaseMs',
+    'Math.round(lock.record.leaseMs) >= Math.round(ask.leaseMs)',
     'true',
     failsafe,
     worlds,

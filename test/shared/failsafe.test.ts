@@ -193,6 +193,7 @@ t.test('a member promises only to the leader that it last saw in the lock, in th
   t.notOk(play.promises(0), 'it has not seen the lock')
   play.see(0, play.lock(LEADER, { roster: [LEADER, ME] }))
   t.ok(play.promises(1))
+  t.ok(play.promises(1, { leaseMs: 10_000.2 }), 'a record states seconds, which are not exact')
   t.notOk(play.promises(2, { leader: OTHER }))
   t.notOk(play.promises(3, { token: 6 }))
   t.notOk(play.promises(4, { token: 8 }))

@@ -382,7 +382,7 @@ export class CandidateWorld {
     else if (luck < 0.28) {
       this.#leaderOr(one).cutOffUntilMs = untilMs
       for (const candidate of this.#candidates) if (this.#random() < 0.3) candidate.cutOffUntilMs = untilMs
-      this.#at(this.#nowMs + this.#random() * lengthMs, () => this.#seenByAll() && this.#delete())
+      this.#at(this.#nowMs + this.#random() * lengthMs, () => this.#faults && this.#seenByAll() && this.#delete())
     } else if (luck < 0.35) this.#apart.set([one.name, other.name].sort().join(), untilMs)
     else if (luck < 0.42 && !this.#orphaned) {
       if (this.#candidates.filter(c => !c.gone).length > 2) this.#end(one)
@@ -419,6 +419,8 @@ export class CandidateWorld {
     for (const candidate of this.#candidates) {
       candidate.pausedUntilMs = Math.min(candidate.pausedUntilMs, this.#nowMs)
       this.#at(this.#nowMs + 1, () => this.#give(candidate, { type: 'stand' }))
+      // What was told to a paused one is taken late: it may withdraw once more.
+      this.#at(this.#nowMs + 3 * this.#options.timings.leaseMs, () => this.#give(candidate, { type: 'stand' }))
       this.#at(this.#nowMs + 2, () => this.#read(candidate))
     }
   }
