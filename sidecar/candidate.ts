@@ -85,6 +85,7 @@ export class Candidate {
   #nextData = 1
   #leaderSeenMs: number | undefined
   #termVersion = ''
+  #endedLateMs = 0
   /** Of the lock, whatever kind of object it is. */
   #annotations: { [name: string]: string } = {}
   #retired = false
@@ -163,6 +164,10 @@ export class Candidate {
   get termVersion(): string {
     return this.#termVersion
   }
+  /** How late this process noticed that its last term was over: more than a moment, and it was stopped meanwhile. */
+  get endedLateMs(): number {
+    return this.#endedLateMs
+  }
   get standing(): boolean {
     return this.#state.standing
   }
@@ -233,6 +238,8 @@ export class Candidate {
   }
 
   jvmEvent(event: JvmEvent): void {
+    // A process that was stopped finds the JVM's questions before its own timers.
+    if (this.#state.role === 'leader' && !this.leading()) this.#dispatch({ type: 'tick' })
     this.#inbox.push(() => this.#stepJvm(event))
   }
 
@@ -294,6 +301,8 @@ export class Candidate {
       wallUs: clock.wallUs(),
     })
     this.#observe(this.#state, state)
+    if (this.#state.role === 'leader' && state.role !== 'leader')
+      this.#endedLateMs = clock.monoMs() - this.#election.validUntilMs(this.#state)
     this.#state = state
     for (const action of actions) this.#perform(action)
   }

@@ -42,6 +42,10 @@ export type GatewayOptions = {
 const HOLD_MS = 8_000
 /** A leading JVM asks for the lock this often: Flink's default `retry-period`, a third of its lease. */
 const tickMs = (leaseMs: number): number => Math.max(5_000, leaseMs / 3)
+/** A process that notices a deadline so late was stopped. */
+const STALL_MS = 1_000
+/** Flink's request time-out and then some: what it asks after that, it asks again. */
+const TOLD_MS = 12_000
 /** The lock's version changes with each renewal. */
 const DELETE_TRIES = 10
 type Route = ConfigMapRoute & { query: URLSearchParams }
@@ -55,6 +59,7 @@ export class Gateway {
   #claimedToken: number | undefined
   /** Whether the JVM was last told, or may still believe (of an earlier sidecar), that it leads: then it is told at once. */
   #believes = true
+  #believesUntilMs = 0
   #held = new Set<() => void>()
   #resuming = new Set<() => void>()
   /** 1.17 selects by label, has no retries, and must not be answered 503. */
@@ -173,8 +178,15 @@ export class Gateway {
   }
 
   #changed(): void {
-    const { candidate } = this.#options
-    if (!candidate.ready()) this.#claimedToken = undefined
+    const { candidate, clock } = this.#options
+    if (!candidate.ready()) {
+      // Whoever was stopped finds questions that nobody waits for any more: an answer to those is not taken for told.
+      if (this.#claimedToken !== undefined && candidate.endedLateMs > STALL_MS) {
+        this.#believes = true
+        this.#believesUntilMs = clock.monoMs() + TOLD_MS
+      }
+      this.#claimedToken = undefined
+    }
     // A term that is gone on with after a restart was claimed before it.
     else if (candidate.jvm.expected !== '' && candidate.jvm.expected === candidate.jvm.identity)
       this.#claimedToken = candidate.token
@@ -341,10 +353,10 @@ export class Gateway {
   }
 
   #tell(request: IncomingMessage, response: ServerResponse): void {
-    const { candidate } = this.#options
+    const { candidate, clock } = this.#options
     const target = candidate.target
     if (target === undefined) return
-    this.#believes = this.#granted()
+    this.#believes = this.#granted() || clock.monoMs() < this.#believesUntilMs
     const version = candidate.cached?.version ?? ''
     const object =
       this.#shown('local') ??

@@ -515,6 +515,13 @@ const FENCE = [
     gateway('a write near the limit'),
   ),
   rule(
+    'a sidecar that was stopped takes no answer to an old question for told',
+    GATEWAY,
+    'this.#granted() || clock.monoMs() < this.#believesUntilMs',
+    'this.#granted()',
+    tests('test/sidecar/held-read.test.ts'),
+  ),
+  rule(
     'a leader in doubt answers its JVM when the doubt is over',
     GATEWAY,
     'const isKnown = candidate.ready() ? !this.#inDoubt() :',

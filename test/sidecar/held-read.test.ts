@@ -97,6 +97,35 @@ t.test('a leader’s every read is answered at once, before it claimed and after
   t.equal(clock.nowMs, 0)
 })
 
+t.test('a sidecar that was stopped holds no read, for as long as old questions may come', async t => {
+  const clock = new SteppedClock()
+  const { api, jvm, sidecar } = await stage(t, { clock, timings: TIMINGS })
+  await jvm.ask('GET', LISTS['Flink 1.18 and later'])
+  await jvm.ask('GET', `${PATH}/${LOCK}`)
+  await until(() => sidecar.candidate.ready())
+  const { body } = await jvm.ask('GET', `${PATH}/${LOCK}`)
+  await jvm.claim(body.metadata.resourceVersion ?? '')
+  // The process stands still, past its deadline; another takes the lock.
+  clock.nowMs += TIMINGS.renewDeadlineMs + 30_000
+  api.store.patch(resourceOf('configmaps'), NAMESPACE, LOCK, 'merge', {
+    metadata: { annotations: { [ANNOTATION_LEADER]: OTHER } },
+  })
+  // The first may be of before, and nobody waits for its answer any more.
+  for (let i = 0; i < 3; i++) {
+    const { answer, answered } = reading(jvm)
+    await settle()
+    t.ok(answered(), 'answered at once')
+    t.not(holderIn((await answer).body), 'jvm-1')
+  }
+  clock.advance(13_000)
+  await jvm.ask('GET', `${PATH}/${LOCK}`)
+  const { answer, answered } = reading(jvm)
+  await settle()
+  t.notOk(answered(), 'then it is a standby like any other')
+  clock.advance(LONGEST_MS)
+  await answer
+})
+
 t.test('whoever is no Flink is never held', async t => {
   const { jvm } = await standby(t, LISTS['Flink 1.18 and later'])
   const told = await jvm.ask('GET', `${PATH}/${LOCK}`, undefined, { 'user-agent': 'curl' })
