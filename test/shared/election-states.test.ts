@@ -201,6 +201,24 @@ t.test('a token is above every one that this process had, though a third party t
   t.equal(play.state.token, 2 ** 51 + 2)
 })
 
+t.test('data that is refused whenever it comes costs no term, however often it comes', async t => {
+  const play = leader()
+  let refused = 0
+  for (let now = 100; now < 60_000; now += 10) {
+    if (play.state.data.length === 0) play.at(now, play.newData())
+    play.at(now, { type: 'tick' })
+    const { write } = play.state
+    if (write === undefined) continue
+    if (write.data === undefined) play.answered(now + 5)
+    else {
+      refused++
+      play.at(now + 5, { type: 'write-failed', id: write.id, why: 'refused' })
+    }
+    if (!play.leads) return t.fail(`the term ended at ${now} ms, after ${refused} refusals`)
+  }
+  t.ok(refused > 10, `${refused} refusals`)
+})
+
 t.test('long random stories: the promises hold after each step', async t => {
   const step = fc.record({ event: fc.constantFrom(...Object.keys(EVENTS)), pauseMs: fc.nat({ max: 12_000 }) })
   const property = fc.property(
