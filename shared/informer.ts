@@ -6,13 +6,13 @@
  * version he saw.
  */
 import type { Clock } from './clock.ts'
-import { ACCEPT_METADATA, ACCEPT_METADATA_LIST, type KubeClient } from './kube-client.ts'
+import { ACCEPT_METADATA, ACCEPT_METADATA_LIST, type ApiClient } from './kube-client.ts'
 import { type KubeObject, messageOf } from './list-watch.ts'
 import { isStale } from './resource-version.ts'
 import { REQUEST_TIMEOUT_MS, Refused, type WatchEvent, WatchLoop } from './watch-loop.ts'
 
 export type InformerOptions<T> = {
-  client: KubeClient
+  client: ApiClient
   clock: Clock
   /** The collection's path, such as `/apis/apps/v1/replicasets`. */
   collection: string

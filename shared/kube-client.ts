@@ -51,6 +51,9 @@ export const ACCEPT_METADATA = 'application/json;as=PartialObjectMetadata;g=meta
 /** The same of a list. A watch takes the one above. */
 export const ACCEPT_METADATA_LIST = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json'
 
+/** As much of a client as most need: the simulation has one of its own. */
+export type ApiClient = Pick<KubeClient, 'request' | 'stream' | 'forward'>
+
 export class KubeClient {
   #options: KubeClientOptions
   #base: URL

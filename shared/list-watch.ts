@@ -1,6 +1,6 @@
 // Keeps one named object in sight, by the rules of `watch-loop.ts`.
 import type { Clock } from './clock.ts'
-import type { KubeClient } from './kube-client.ts'
+import type { ApiClient } from './kube-client.ts'
 import type { Metadata } from './lock.ts'
 import { REQUEST_TIMEOUT_MS, Refused, WatchLoop } from './watch-loop.ts'
 
@@ -9,7 +9,7 @@ export type KubeObject = { metadata: Metadata }
 export type Sight<T> = { object: T | undefined; version: string; listed: boolean }
 
 export type ListWatchOptions<T> = {
-  client: KubeClient
+  client: ApiClient
   clock: Clock
   /** The collection's path, such as `/api/v1/namespaces/ns/configmaps`. */
   collection: string

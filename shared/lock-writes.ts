@@ -1,7 +1,7 @@
 // How a Lease is written as a lock, and what the answers to a write mean. Every outcome of a write, a time-out too, comes
 // back as one of four words.
 import type { Write } from './election.ts'
-import type { KubeClient, KubeResponse } from './kube-client.ts'
+import type { ApiClient, KubeResponse } from './kube-client.ts'
 import { messageOf } from './list-watch.ts'
 import { leasePatch, type Metadata, newLeaseLock } from './lock.ts'
 
@@ -19,7 +19,7 @@ export const leasesPath = (namespace: string): string => `/apis/coordination.k8s
 
 /** `labels` are for a Lease that is made. */
 export const writeLease = async (
-  client: KubeClient,
+  client: ApiClient,
   lease: { namespace: string; name: string; labels: { [name: string]: string } },
   write: Write,
   extra: { jvm: string; timeoutMs: number },

@@ -4,7 +4,7 @@
 // detection of changes").
 import type { IncomingMessage } from 'node:http'
 import type { Clock } from './clock.ts'
-import type { KubeClient } from './kube-client.ts'
+import type { ApiClient } from './kube-client.ts'
 
 export type WatchEvent = {
   type: string
@@ -12,7 +12,7 @@ export type WatchEvent = {
 }
 
 export type WatchLoopOptions = {
-  client: KubeClient
+  client: ApiClient
   clock: Clock
   /** The collection's path, such as `/api/v1/namespaces/ns/configmaps`. */
   collection: string

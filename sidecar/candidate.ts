@@ -2,7 +2,6 @@
  * The shell around the two pure cores (election and JVM): the one place where events come in, one at a time, where state
  * changes, and where actions are performed. Everything else asks it: what is the lock, do we lead, write this.
  */
-import { connect } from 'node:net'
 import type { Clock } from '../shared/clock.ts'
 import {
   type Action,
@@ -16,7 +15,7 @@ import {
   type Write,
 } from '../shared/election.ts'
 import { Inbox } from '../shared/inbox.ts'
-import { ACCEPT_METADATA, type KubeClient } from '../shared/kube-client.ts'
+import { ACCEPT_METADATA, type ApiClient } from '../shared/kube-client.ts'
 import { ListWatch, type Sight } from '../shared/list-watch.ts'
 import { type ConfigMap, haLabels, type Lease, lockOfConfigMap, lockOfLease } from '../shared/lock.ts'
 import { attempt, leasesPath, type WriteOutcome } from '../shared/lock-writes.ts'
@@ -38,6 +37,8 @@ import { parseComponent, rpcEndpoint } from './leader.ts'
 import { configMapsPath, type LockTarget, leaseName, writeConfigMapLock, writeLeaseLock } from './lock-store.ts'
 import { applyPatch, type DataPatch } from './lock-write.ts'
 import type { Metrics } from './metrics.ts'
+import type { AskRole } from './peers.ts'
+import { type ProbePort, probePort } from './port-probe.ts'
 import type { Signer } from './signer.ts'
 import { joinedWith, parseJoined, parseKey, Standbys } from './standbys.ts'
 
@@ -48,12 +49,16 @@ export type CandidateOptions = {
   jvmAddress: { host: string; port: number }
   /** `host:port` of our pod port, as others reach it; "" while not known. */
   address: () => string
-  client: KubeClient
+  client: ApiClient
   clock: Clock
   log: Log
   metrics: Metrics
   /** When given, failsafe is on. */
   signer?: Signer | undefined
+  /** Chance and the ways to others: those of the machine when missing. */
+  random?: () => number
+  probePort?: ProbePort
+  askRole?: AskRole
 }
 
 export type DataOutcome =
@@ -112,7 +117,7 @@ export class Candidate {
         dispatch: event => this.#dispatch(event),
       })
     this.#state = this.#election.initial
-    this.#standbys = new Standbys(options.clock, options.identity)
+    this.#standbys = new Standbys(options.clock, options.identity, options.askRole)
     this.#inbox = new Inbox({
       clock: options.clock,
       take: run => run(),
@@ -212,7 +217,7 @@ export class Candidate {
   attach(namespace: string, clusterId: string): void {
     if (this.#target !== undefined || this.#stopped) return
     this.#target = { namespace, clusterId, name: `${clusterId}${LOCK_SUFFIX}` }
-    const { client, clock, metrics, log, lockKind } = this.#options
+    const { client, clock, metrics, log, lockKind, random = Math.random } = this.#options
     log.info({ namespace, clusterId }, 'following the lock')
     const onProblem = (problem: string): void => {
       metrics.watchProblems.inc()
@@ -223,7 +228,7 @@ export class Candidate {
       name: string,
       onSight: (sight: Sight<T>) => void,
     ): void => {
-      const watch = new ListWatch<T>({ client, clock, collection, name, onSight, onProblem })
+      const watch = new ListWatch<T>({ client, clock, collection, name, onSight, onProblem, random })
       this.#watches.push(watch as unknown as ListWatch<{ metadata: ConfigMap['metadata'] }>)
       void watch.run()
     }
@@ -319,7 +324,7 @@ export class Candidate {
     if (action.type === 'stand') {
       if (!this.#retired) this.#dispatch({ type: 'stand' })
     } else if (action.type === 'withdraw') this.withdraw(action.reason)
-    else this.#probe()
+    else void this.#probe()
   }
 
   #observe(before: State, after: State): void {
@@ -600,17 +605,9 @@ export class Candidate {
     if (this.#options.lockKind === 'lease' && object === undefined) void this.#stamp()
   }
 
-  /** Asks the JVM's RPC port whether anybody is there: a refusal is the kernel's word that nobody is. */
-  #probe(): void {
-    const socket = connect(this.#rpcAddress())
-    const answer = (type: 'port-open' | 'port-refused'): void => {
-      socket.destroy()
-      this.jvmEvent({ type })
-    }
-    socket.on('connect', () => answer('port-open'))
-    socket.on('error', (error: NodeJS.ErrnoException) =>
-      answer(error.code === 'ECONNREFUSED' ? 'port-refused' : 'port-open'),
-    )
+  async #probe(): Promise<void> {
+    const { probePort: probe = probePort } = this.#options
+    this.jvmEvent({ type: await probe(this.#rpcAddress()) })
   }
 
   #rpcAddress(): { host: string; port: number } {

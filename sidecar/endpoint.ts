@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../shared/clock.ts'
 import { holderOf } from '../shared/election.ts'
-import { type KubeClient, Unreachable } from '../shared/kube-client.ts'
+import { type ApiClient, Unreachable } from '../shared/kube-client.ts'
 import type { ConfigMap } from '../shared/lock.ts'
 import { JOB_SUFFIX } from '../shared/names.ts'
 import type { Timings } from '../shared/timings.ts'
@@ -26,7 +26,7 @@ export type EndpointOptions = {
   status: Status
   gateway: Gateway
   peers: Peers
-  client: KubeClient
+  client: ApiClient
   clock: Clock
   metrics: Metrics
   timings: Timings

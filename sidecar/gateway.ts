@@ -6,7 +6,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../shared/clock.ts'
-import type { KubeClient } from '../shared/kube-client.ts'
+import type { ApiClient } from '../shared/kube-client.ts'
 import type { ConfigMap } from '../shared/lock.ts'
 import type { Log } from '../shared/log.ts'
 import { JOB_SUFFIX, LEADER_KEY_PREFIX, LOCK_SUFFIX } from '../shared/names.ts'
@@ -27,7 +27,7 @@ import { Watchers } from './watchers.ts'
 
 export type GatewayOptions = {
   candidate: Candidate
-  client: KubeClient
+  client: ApiClient
   clock: Clock
   log: Log
   metrics: Metrics

@@ -7,7 +7,7 @@
  * version from before the stamp and is refused by the API server, however late it arrives; one that is sent later meets a
  * higher token. Nothing is written without a valid term. A creation names no version; Flink creates them empty.
  */
-import type { KubeClient } from '../shared/kube-client.ts'
+import type { ApiClient } from '../shared/kube-client.ts'
 import { type ConfigMap, tokenIn } from '../shared/lock.ts'
 import { ANNOTATION_TOKEN } from '../shared/names.ts'
 import { failure } from './http.ts'
@@ -17,7 +17,7 @@ import { oversize } from './size-limit.ts'
 import { type Answer, askUpstream } from './upstream.ts'
 
 export type JobStoreOptions = {
-  client: Pick<KubeClient, 'request'>
+  client: Pick<ApiClient, 'request'>
   /** The cluster's own. */
   namespace: () => string
   /** Token of the term that this JVM was granted, if it is valid at this moment. */

@@ -1,6 +1,6 @@
 // Where the lock lives and how it is written: a ConfigMap that also holds Flink's data, or a Lease beside it.
 import type { Write } from '../shared/election.ts'
-import { ACCEPT_METADATA, type KubeClient } from '../shared/kube-client.ts'
+import { ACCEPT_METADATA, type ApiClient } from '../shared/kube-client.ts'
 import { type ConfigMap, configMapPatch, haLabels, newConfigMapLock } from '../shared/lock.ts'
 import { attempt, type WriteOutcome, writeLease } from '../shared/lock-writes.ts'
 import type { DataPatch } from './lock-write.ts'
@@ -17,7 +17,7 @@ const missingLabels = (current: ConfigMap | undefined, clusterId: string): { [na
   )
 
 export const writeConfigMapLock = async (
-  client: KubeClient,
+  client: ApiClient,
   target: LockTarget,
   write: Write,
   extra: {
@@ -52,7 +52,7 @@ export const writeConfigMapLock = async (
 }
 
 export const writeLeaseLock = async (
-  client: KubeClient,
+  client: ApiClient,
   target: LockTarget,
   write: Write,
   extra: { jvm: string; timeoutMs: number },

@@ -1,13 +1,13 @@
 // Notices the deletion of our own pod as soon as the API server knows of it, before the kubelet does and before the preStop
 // hook, which says the same, has been started: the term goes on that much earlier.
 import type { Clock } from '../shared/clock.ts'
-import type { KubeClient } from '../shared/kube-client.ts'
+import type { ApiClient } from '../shared/kube-client.ts'
 import { ListWatch } from '../shared/list-watch.ts'
 import type { Metadata } from '../shared/lock.ts'
 import type { Log } from '../shared/log.ts'
 
 export type OwnPodOptions = {
-  client: KubeClient
+  client: ApiClient
   clock: Clock
   log: Log
   namespace: string

@@ -2,7 +2,7 @@
 // one API address is ours (`KUBERNETES_MASTER`). Passed on to the API server byte for byte with the JVM's own credential, so
 // that it may do there what it might without us, no more; who brings no credential is not passed on.
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
-import type { KubeClient } from '../shared/kube-client.ts'
+import type { ApiClient } from '../shared/kube-client.ts'
 import { refuse } from './http.ts'
 
 /** Headers of the one connection that they came on (RFC 9110, 7.6.1), and its host's name. */
@@ -11,7 +11,7 @@ const OF_THE_CONNECTION = new Set(['connection', 'keep-alive', 'upgrade', 'te', 
 export const hasCredential = (request: IncomingMessage): boolean => request.headers.authorization !== undefined
 
 /** Resolves with the status that was answered, when the answer has begun. A stream goes on until either side ends it. */
-export const passOn = (client: KubeClient, request: IncomingMessage, response: ServerResponse): Promise<number> =>
+export const passOn = (client: ApiClient, request: IncomingMessage, response: ServerResponse): Promise<number> =>
   new Promise(resolve => {
     const upstream = client.forward(request.method ?? 'GET', request.url ?? '/', endToEnd(request.headers))
     response.on('close', () => upstream.destroy())

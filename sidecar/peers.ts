@@ -14,13 +14,21 @@ export type Member = {
 }
 export type Peer = Member & { identity: string }
 
+export type AskRole = (
+  host: string,
+  port: number,
+  identity: string,
+) => Promise<{ role: Member['role']; healthy: boolean } | undefined>
+
 const TIMEOUT_MS = 1_000
 
 export class Peers {
   #candidate: Candidate
+  #askRole: AskRole
 
-  constructor(candidate: Candidate) {
+  constructor(candidate: Candidate, ask: AskRole = askRole) {
     this.#candidate = candidate
+    this.#askRole = ask
   }
 
   /** Ourselves, the leader, and who else answers; those that joined once and are gone are left out. */
@@ -43,7 +51,7 @@ export class Peers {
 
   async #ask(identity: string, text: string): Promise<Peer> {
     const address = parseAddress(text)
-    const told = address && (await askRole(address.host, address.port, identity))
+    const told = address && (await this.#askRole(address.host, address.port, identity))
     return {
       name: podOf(identity),
       identity,
@@ -63,11 +71,7 @@ const knownFromTheLock = (identity: string): Peer => ({
 })
 
 /** `GET /readyz` of another sidecar says who it is, its role and whether it stands; undefined when it is not him. */
-export const askRole = (
-  host: string,
-  port: number,
-  identity: string,
-): Promise<{ role: Member['role']; healthy: boolean } | undefined> =>
+export const askRole: AskRole = (host, port, identity) =>
   new Promise(resolve => {
     const request = get({ host, port, path: '/readyz', timeout: TIMEOUT_MS, agent: false }, response => {
       let text = ''

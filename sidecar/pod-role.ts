@@ -2,13 +2,13 @@
 // `flink-ha.io/cluster`, which at admission may not be known yet. Best effort and never in the way: the label follows
 // leadership, it does not make it.
 import type { Clock } from '../shared/clock.ts'
-import { ACCEPT_METADATA, type KubeClient } from '../shared/kube-client.ts'
+import { ACCEPT_METADATA, type ApiClient } from '../shared/kube-client.ts'
 import { messageOf } from '../shared/list-watch.ts'
 import type { Log } from '../shared/log.ts'
 import { LABEL_CLUSTER, LABEL_ROLE } from '../shared/names.ts'
 import type { Candidate } from './candidate.ts'
 
-export type PodRoleOptions = { candidate: Candidate; client: KubeClient; clock: Clock; log: Log; podName: string }
+export type PodRoleOptions = { candidate: Candidate; client: ApiClient; clock: Clock; log: Log; podName: string }
 
 const MAX_BACKOFF_MS = 30_000
 

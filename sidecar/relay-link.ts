@@ -2,7 +2,7 @@
 // its watch of the ConfigMap. Passes on what comes in; decides nothing.
 import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../shared/clock.ts'
-import { KubeClient, type KubeResponse } from '../shared/kube-client.ts'
+import type { ApiClient, KubeResponse } from '../shared/kube-client.ts'
 import { ListWatch, type Sight } from '../shared/list-watch.ts'
 import type { ConfigMap } from '../shared/lock.ts'
 import { LOCK_SUFFIX } from '../shared/names.ts'
@@ -18,13 +18,14 @@ export type RelayLinkOptions = {
   peer: string
   target: RelayTarget
   clock: Clock
-  userAgent: string
+  client: ApiClient & { close: () => void }
   onTold: (leader: LeaderDocument) => void
   onBeat: (validForMs: number) => void
   /** `version`: the object's own; of the collection that it is missing from, else. */
   onSight: (object: ConfigMap | undefined, version: string) => void
   /** At most once. */
   onLost: (why: Lost, problem: string) => void
+  random?: () => number
 }
 
 /** Whoever follows gives up before that, when the first word does not come. */
@@ -32,14 +33,13 @@ const ANSWER_TIMEOUT_MS = 5_000
 
 export class RelayLink {
   #options: RelayLinkOptions
-  #client: KubeClient
+  #client: RelayLinkOptions['client']
   #abort = new AbortController()
   #watch: ListWatch<ConfigMap> | undefined
 
   constructor(options: RelayLinkOptions) {
-    const { peer, userAgent, clock } = options
     this.#options = options
-    this.#client = new KubeClient({ url: `http://${peer}`, userAgent, monoMs: clock.monoMs })
+    this.#client = options.client
   }
 
   get peer(): string {
@@ -99,7 +99,7 @@ export class RelayLink {
 
   /** Opens the watch of the ConfigMap: the leader keys alone, with the versions of the real object. */
   watch(): void {
-    const { clock, target, onSight } = this.#options
+    const { clock, target, onSight, random = Math.random } = this.#options
     if (this.#watch !== undefined || this.#abort.signal.aborted) return
     this.#watch = new ListWatch<ConfigMap>({
       client: this.#client,
@@ -111,6 +111,7 @@ export class RelayLink {
         if (!this.#abort.signal.aborted) onSight(object, object?.metadata.resourceVersion ?? version)
       },
       onProblem: problem => this.#lose('unreachable', problem),
+      random,
     })
     void this.#watch.run()
   }

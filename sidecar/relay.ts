@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../shared/clock.ts'
 import { Inbox } from '../shared/inbox.ts'
-import type { KubeResponse } from '../shared/kube-client.ts'
+import { KubeClient, type KubeResponse } from '../shared/kube-client.ts'
 import type { Log } from '../shared/log.ts'
 import { type Cached, cachedAfter } from './cached.ts'
 import type { LeaderDocument } from './leader.ts'
@@ -18,7 +18,7 @@ import {
   stepRelay,
 } from './relay-core.ts'
 import { relayLeader, relayValidForMs } from './relay-leader.ts'
-import { RelayLink, type RelayTarget } from './relay-link.ts'
+import { RelayLink, type RelayLinkOptions, type RelayTarget } from './relay-link.ts'
 import type { RelayMetrics } from './relay-metrics.ts'
 
 export type RelayOptions = {
@@ -32,6 +32,8 @@ export type RelayOptions = {
   log: Log
   metrics: Pick<RelayMetrics, 'left'>
   random?: () => number
+  /** A client of the sidecar at this address; one on real sockets when missing. */
+  clientOf?: (peer: string) => RelayLinkOptions['client']
 }
 
 export class Relay {
@@ -179,14 +181,18 @@ export class Relay {
   }
 
   #follow(id: number, peer: string): void {
-    const { clock, userAgent, log } = this.#options
+    const { clock, userAgent, log, random = Math.random } = this.#options
+    const clientOf =
+      this.#options.clientOf ??
+      ((at: string) => new KubeClient({ url: `http://${at}`, userAgent, monoMs: clock.monoMs }))
     if (this.#target === undefined) return
     log.debug({ peer }, 'trying')
     const link = new RelayLink({
       peer,
       target: this.#target,
       clock,
-      userAgent,
+      client: clientOf(peer),
+      random,
       onTold: leader => this.#dispatch({ type: 'told', id, leader }),
       onBeat: validForMs => this.#dispatch({ type: 'beat', id, validForMs }),
       onSight: (object, version) => this.#dispatch({ type: 'sight', id, object, version }),

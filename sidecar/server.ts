@@ -14,7 +14,7 @@ export type ServerOptions = { scope: Scope; host: string; port: number; endpoint
 export const serve = async (options: ServerOptions): Promise<{ server: Server; port: number }> => {
   const { scope, host, port, log } = options
   const server = createServer((request, response) => {
-    handle(options, request, response).catch((error: Error) => {
+    dispatch(options, request, response).catch((error: Error) => {
       log.error({ method: request.method, path: request.url?.split('?')[0], problem: error.stack }, 'request failed')
       answer(response, 500, { error: 'internal error' })
     })
@@ -33,7 +33,12 @@ export const serve = async (options: ServerOptions): Promise<{ server: Server; p
   return { server, port: (server.address() as AddressInfo).port }
 }
 
-const handle = async (options: ServerOptions, request: IncomingMessage, response: ServerResponse): Promise<void> => {
+/** What a port does with a request. */
+export const dispatch = async (
+  options: Pick<ServerOptions, 'scope' | 'endpoint' | 'gateway'>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> => {
   const { scope, endpoint, gateway } = options
   request.socket.setNoDelay(true)
   const path = request.url ?? '/'

@@ -6,7 +6,7 @@
 import type { Clock } from '../shared/clock.ts'
 import type { ConfigMap } from '../shared/lock.ts'
 import { ANNOTATION_CANDIDATES } from '../shared/names.ts'
-import { askRole } from './peers.ts'
+import { type AskRole, askRole } from './peers.ts'
 
 export type Address = { host: string; port: number }
 export type Joined = { [identity: string]: string }
@@ -52,6 +52,7 @@ export const joinedWith = (joined: Joined, identity: string, address: string): s
 export class Standbys {
   #clock: Clock
   #identity: string
+  #askRole: AskRole
   #well = new Map<string, boolean>()
   #mute = new Set<string>()
   #cancel: (() => void) | undefined
@@ -59,9 +60,10 @@ export class Standbys {
   #known = ''
   #onAsked: () => void = () => {}
 
-  constructor(clock: Clock, identity: string) {
+  constructor(clock: Clock, identity: string, ask: AskRole = askRole) {
     this.#clock = clock
     this.#identity = identity
+    this.#askRole = ask
   }
 
   /** The one to hand over to: any that answered the last time that it stands; "" when there is none. */
@@ -109,7 +111,7 @@ export class Standbys {
       Object.entries(joined).map(async ([identity, text]) => {
         const address = parseAddress(text)
         if (identity === this.#identity || address === undefined) return
-        const told = await askRole(address.host, address.port, identity)
+        const told = await this.#askRole(address.host, address.port, identity)
         if (this.#cancel === undefined) return
         this.#well.set(identity, told?.healthy === true && told.role === 'standby')
         if (told === undefined) this.#mute.add(identity)

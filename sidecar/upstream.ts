@@ -1,5 +1,5 @@
 // A request of the JVM's that is sent on with our own credential; whatever happens to it becomes an answer.
-import { type KubeClient, Unreachable } from '../shared/kube-client.ts'
+import { type ApiClient, Unreachable } from '../shared/kube-client.ts'
 import { failure } from './http.ts'
 
 /** `body`: an object, or the Kubernetes `Status` that says why there is none. */
@@ -10,7 +10,7 @@ const TIMEOUT_MS = 9_000
 
 /** Status 503 when the API server did not answer: whether a write was made is unknown then. */
 export const askUpstream = async (
-  client: Pick<KubeClient, 'request'>,
+  client: Pick<ApiClient, 'request'>,
   method: string,
   path: string,
   body?: unknown,

@@ -1,13 +1,12 @@
 // A JobManager's HA client as the ConfigMap API sees it: elector, leader keys, job store, informer. Sends the requests that
 // flink-dist was recorded to send, and nothing else.
-import { randomUUID } from 'node:crypto'
 import type { FlinkEventBody } from './flink-dialect.ts'
 import { Elector } from './flink-elector.ts'
 import { JobStore } from './flink-jobs.ts'
 import type { FlinkProcessOptions } from './flink-process.ts'
 import { FlinkProcess } from './flink-process.ts'
 import type { ConfigMap } from './flink-records.ts'
-import { leaderKey, showsLeadership } from './flink-records.ts'
+import { leaderKey, showsLeadership, uuidOf } from './flink-records.ts'
 import { HaStore } from './flink-store.ts'
 
 export type { Dialect, FlinkEvent, Periods } from './flink-dialect.ts'
@@ -42,13 +41,13 @@ export class FlinkClient extends FlinkProcess {
   constructor(options: FlinkClientOptions) {
     super(options)
     const { clusterId, namespace } = options
-    const { http, rules, periods, random } = this
+    const { http, rules, periods, random, time } = this
     this.#options = options
-    this.identity = options.identity ?? randomUUID()
+    this.identity = options.identity ?? uuidOf(random)
     const { identity } = this
     const emit = (event: FlinkEventBody): void => this.emit(event)
     this.#store = new HaStore({ http, clusterId, namespace, identity, rules })
-    this.#jobs = new JobStore(this.#store, rules.planPrefix, emit)
+    this.#jobs = new JobStore({ store: this.#store, planPrefix: rules.planPrefix, emit, random })
     this.#elector = new Elector({
       http,
       clusterId,
@@ -57,7 +56,8 @@ export class FlinkClient extends FlinkProcess {
       rules,
       periods,
       random,
-      wallNow: options.wallNow ?? (() => performance.timeOrigin + performance.now()),
+      time,
+      wallNow: options.wallNow ?? time.wallMs,
       reacquiresOnClose: options.reacquiresOnClose ?? true,
       emit,
       onGranted: firstRenewal => this.#granted(firstRenewal),
@@ -73,6 +73,11 @@ export class FlinkClient extends FlinkProcess {
   /** Jobs started or recovered by this process and not cancelled. */
   get jobIds(): string[] {
     return this.#jobs.ids
+  }
+
+  /** The newest checkpoint that the job has in the store; 0 when there is none. */
+  retained(jobId: string): number {
+    return this.#jobs.retained(jobId)
   }
 
   override async start(): Promise<boolean> {
@@ -130,7 +135,7 @@ export class FlinkClient extends FlinkProcess {
 
   #granted(firstRenewal: Promise<void>): void {
     if (this.#closing) return
-    const term: Term = { session: randomUUID(), ended: false }
+    const term: Term = { session: uuidOf(this.random), ended: false }
     this.#term = term
     this.#confirmed.clear()
     this.emit({ type: 'granted', session: term.session })
@@ -169,6 +174,8 @@ export class FlinkClient extends FlinkProcess {
 
   /** Undefined when the term ended, or when the store could not be read: that ends Flink's process. */
   async #recoverJobs(term: Term): Promise<string[] | undefined> {
+    // Flink's `DefaultDispatcherRunner` waits for the end of the last term's process before it begins the next.
+    await this.#jobs.settled()
     const planned = await this.#jobs.plans()
     const jobIds = planned === 'failed' ? [] : planned
     let ok = planned !== 'failed'

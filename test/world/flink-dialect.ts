@@ -119,8 +119,3 @@ export type FlinkEvent = FlinkEventBody & {
   /** Milliseconds since the epoch, with a fraction. */
   atMs: number
 }
-
-export const stamped = (event: FlinkEventBody): FlinkEvent => ({
-  ...event,
-  atMs: performance.timeOrigin + performance.now(),
-})

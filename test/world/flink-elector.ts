@@ -5,7 +5,7 @@ import type { DialectRules, FlinkEventBody, Periods } from './flink-dialect.ts'
 import type { FlinkHttp } from './flink-http.ts'
 import type { ConfigMap, FlinkRecord } from './flink-records.ts'
 import { formatRecord, formatTime, haLabels, lockName, readRecord } from './flink-records.ts'
-import { Timers } from './flink-timers.ts'
+import { Timers, type TimeSource } from './flink-timers.ts'
 
 export type ElectorOptions = {
   http: FlinkHttp
@@ -15,6 +15,7 @@ export type ElectorOptions = {
   rules: DialectRules
   periods: Periods
   random: () => number
+  time: TimeSource
   wallNow: () => number
   reacquiresOnClose: boolean
   emit: (event: FlinkEventBody) => void
@@ -30,7 +31,7 @@ export class Elector {
   readonly #options: ElectorOptions
   readonly #name: string
   readonly #fixedPollMs: number
-  #contest = new Timers()
+  #contest: Timers
   #observedHolder: string | undefined
   #leading = false
   #stopping = false
@@ -39,6 +40,7 @@ export class Elector {
 
   constructor(options: ElectorOptions) {
     this.#options = options
+    this.#contest = new Timers(options.time)
     this.#name = lockName(options.clusterId)
     this.#fixedPollMs = this.#jitteredMs()
   }
@@ -49,7 +51,7 @@ export class Elector {
 
   /** Graceful: gives the lock up as the version does, and takes it back as some do. */
   async stop(): Promise<void> {
-    const { identity, rules, periods, reacquiresOnClose } = this.#options
+    const { identity, rules, periods, reacquiresOnClose, time } = this.#options
     this.#stopping = true
     this.#contest.end()
     await this.#tick
@@ -57,7 +59,7 @@ export class Elector {
     await this.#release()
     if (!reacquiresOnClose) return
     // Flink restarts the elector from the callback of its own stop, and only then shuts the executor down.
-    await new Promise(resolve => setTimeout(resolve, periods.reacquireMs))
+    await new Promise<void>(resolve => time.after(periods.reacquireMs, resolve))
     await this.#tryAcquireOrRenew()
   }
 
@@ -73,11 +75,11 @@ export class Elector {
 
   /** Both halves are scheduled from the planned start of the previous run, so missed runs follow in a burst. */
   async #contend(contest: Timers): Promise<void> {
-    const { rules } = this.#options
-    let next = performance.now()
+    const { rules, time } = this.#options
+    let next = time.monoMs()
     while ((await this.#run()) !== 'held') {
       next += rules.oneJitterPerProcess ? this.#fixedPollMs : this.#jitteredMs()
-      await contest.sleep(next - performance.now())
+      await contest.sleep(next - time.monoMs())
       if (contest.ended) return
     }
     if (contest.ended) return
@@ -90,14 +92,14 @@ export class Elector {
     }
     if (this.#stopping) return
     this.#observedHolder = undefined
-    this.#contest = new Timers()
+    this.#contest = new Timers(time)
     void this.#contend(this.#contest)
   }
 
   async #renewWhileHeld(contest: Timers): Promise<void> {
-    const { rules, periods, wallNow } = this.#options
+    const { rules, periods, wallNow, time } = this.#options
     let renewBy = wallNow() + periods.renewDeadlineMs
-    let next = performance.now()
+    let next = time.monoMs()
     for (;;) {
       // fabric8 5.12 limits each run; 6 and 7 count from the last success, and look only when a run begins.
       if (!rules.renewsByPut && wallNow() > renewBy) return
@@ -107,7 +109,7 @@ export class Elector {
       if (contest.ended || result === 'other' || result === 'late') return
       if (result === 'held') renewBy = wallNow() + periods.renewDeadlineMs
       next += periods.retryPeriodMs
-      await contest.sleep(next - performance.now())
+      await contest.sleep(next - time.monoMs())
       if (contest.ended) return
     }
   }

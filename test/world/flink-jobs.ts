@@ -1,10 +1,10 @@
 // What a JobMaster and the Dispatcher keep in the HA store: plan pointers in the lock, counter and checkpoints per job.
 // One checkpoint is retained. Writes to a job's ConfigMap are not guarded by leadership, as in Flink.
-import { randomBytes } from 'node:crypto'
 import type { FlinkEventBody } from './flink-dialect.ts'
 import {
   COUNTER_KEY,
   checkpointKey,
+  hexOf,
   isMarked,
   leaderKey,
   marked,
@@ -19,20 +19,35 @@ const OPEN_TRIES = 10
 
 export type JobState = { counter: number; retained: number[] }
 
+export type JobStoreOptions = {
+  store: HaStore
+  planPrefix: string
+  emit: (event: FlinkEventBody) => void
+  random: () => number
+}
+
 export class JobStore {
   readonly #store: HaStore
   readonly #planPrefix: string
   readonly #emit: (event: FlinkEventBody) => void
+  readonly #random: () => number
+  readonly #underWay = new Set<Promise<unknown>>()
   readonly #jobs = new Map<string, JobState>()
 
-  constructor(store: HaStore, planPrefix: string, emit: (event: FlinkEventBody) => void) {
-    this.#store = store
-    this.#planPrefix = planPrefix
-    this.#emit = emit
+  constructor(options: JobStoreOptions) {
+    this.#store = options.store
+    this.#planPrefix = options.planPrefix
+    this.#emit = options.emit
+    this.#random = options.random
   }
 
   get ids(): string[] {
     return [...this.#jobs.keys()]
+  }
+
+  /** Id of the newest checkpoint; 0 when there is none. */
+  retained(jobId: string): number {
+    return this.#jobs.get(jobId)?.retained.at(-1) ?? 0
   }
 
   /** Ids of the jobs whose plan is in the lock. */
@@ -57,7 +72,7 @@ export class JobStore {
   async storePlan(jobId: string): Promise<boolean> {
     await this.#store.read(this.#store.lock)
     const key = `${this.#planPrefix}${jobId}`
-    const path = `file:/flink/ha/default/submittedPlan${hex(6)}`
+    const path = `file:/flink/ha/default/submittedPlan${hexOf(this.#random, 6)}`
     const written = await this.#store.update(this.#store.lock, data => {
       data[key] = statePointer(path, false)
       return true
@@ -83,8 +98,22 @@ export class JobStore {
     return undefined
   }
 
-  /** Counter, add, tombstone, remove: 4 x (GET + PUT) once there is an older checkpoint. Undefined when it failed. */
+  /** When no checkpoint is under way any more. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#underWay)
+  }
+
+  /** Undefined when it failed. */
   async checkpoint(jobId: string): Promise<number | undefined> {
+    const done = this.#checkpoint(jobId)
+    this.#underWay.add(done)
+    const id = await done
+    this.#underWay.delete(done)
+    return id
+  }
+
+  /** Counter, add, tombstone, remove: 4 x (GET + PUT) once there is an older checkpoint. */
+  async #checkpoint(jobId: string): Promise<number | undefined> {
     const name = this.#store.jobName(jobId)
     const state = this.#jobs.get(jobId)
     if (state === undefined) return undefined
@@ -95,7 +124,7 @@ export class JobStore {
       return true
     })
     if (counted !== 'written') return undefined
-    const pointer = statePointer(`file:/flink/ha/default/completedCheckpoint${hex(6)}`, false)
+    const pointer = statePointer(`file:/flink/ha/default/completedCheckpoint${hexOf(this.#random, 6)}`, false)
     const added = await this.#store.update(name, data => {
       const known = data[checkpointKey(id)]
       // Flink refuses a checkpoint whose key is taken, unless what is there is equal or marked.
@@ -157,5 +186,3 @@ const mark = (data: { [key: string]: string }, key: string): boolean => {
   data[key] = marked(value)
   return true
 }
-
-const hex = (bytes: number): string => randomBytes(bytes).toString('hex')

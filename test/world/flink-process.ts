@@ -1,12 +1,13 @@
 // What a JobManager and a TaskManager of Flink have in common towards the ConfigMap API: sockets, the informer on the HA
 // ConfigMaps, and the leaders seen by it.
 import type { Dialect, FlinkEvent, FlinkEventBody, Periods } from './flink-dialect.ts'
-import { DIALECTS, defaultPeriods, stamped } from './flink-dialect.ts'
-import { FlinkHttp } from './flink-http.ts'
+import { DIALECTS, defaultPeriods } from './flink-dialect.ts'
+import { FlinkHttp, type Wire, type WireOptions } from './flink-http.ts'
 import { Informer } from './flink-informer.ts'
 import type { ConfigMap } from './flink-records.ts'
 import { leaderKey, lockName, readLeaderValue } from './flink-records.ts'
-import { Timers } from './flink-timers.ts'
+import { FlinkSockets } from './flink-sockets.ts'
+import { realTime, Timers, type TimeSource } from './flink-timers.ts'
 
 export type FlinkProcessOptions = Partial<Periods> & {
   /** Base URL of the API, such as http://127.0.0.1:4040. */
@@ -18,6 +19,9 @@ export type FlinkProcessOptions = Partial<Periods> & {
   token?: string
   random?: () => number
   onEvent?: (event: FlinkEvent) => void
+  /** Time and network: those of the machine when missing. */
+  time?: TimeSource
+  wire?: (options: WireOptions) => Wire
 }
 
 /** What both kinds of process have: sockets, informer, and the leaders it has seen. */
@@ -25,7 +29,8 @@ export class FlinkProcess {
   protected readonly rules
   protected readonly periods: Periods
   protected readonly http: FlinkHttp
-  protected readonly timers = new Timers()
+  protected readonly time: TimeSource
+  protected readonly timers: Timers
   protected readonly random: () => number
   readonly #informer: Informer
   readonly #seen = new Map<string, string>()
@@ -34,7 +39,9 @@ export class FlinkProcess {
   #started = false
 
   constructor(options: FlinkProcessOptions) {
-    const { master, clusterId, namespace, dialect, token } = options
+    const { master, clusterId, namespace, dialect, token, wire } = options
+    this.time = options.time ?? realTime
+    this.timers = new Timers(this.time)
     this.rules = DIALECTS[dialect]
     this.periods = { ...defaultPeriods(dialect), ...options }
     this.random = options.random ?? Math.random
@@ -42,13 +49,13 @@ export class FlinkProcess {
     this.#lock = lockName(clusterId)
     const { rules, periods, timers, random } = this
     const emit = (event: FlinkEventBody): void => this.emit(event)
+    const connected: WireOptions = { periods, timers, token }
     this.http = new FlinkHttp({
-      master,
+      wire: wire?.(connected) ?? new FlinkSockets({ ...connected, master }),
       namespace,
       rules,
       periods,
       timers,
-      token,
       onRefused: (status, method, path) => emit({ type: 'refused', status, method, path }),
     })
     this.#informer = new Informer({
@@ -84,7 +91,7 @@ export class FlinkProcess {
   }
 
   protected emit(event: FlinkEventBody): void {
-    if (!this.timers.ended) this.#onEvent(stamped(event))
+    if (!this.timers.ended) this.#onEvent({ ...event, atMs: this.time.wallMs() })
   }
 
   protected onLock(_change: 'added' | 'modified' | 'deleted', _configMap: ConfigMap): void {}

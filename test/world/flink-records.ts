@@ -98,6 +98,21 @@ export const readLeaderValue = (value: string): { session: string; address: stri
   return comma <= 0 ? undefined : { session: value.slice(0, comma), address: value.slice(comma + 1) }
 }
 
+/** Random, as `UUID.randomUUID()`. */
+export const uuidOf = (random: () => number): string => {
+  const hex = hexOf(random, 16)
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20)}`
+}
+
+export const hexOf = (random: () => number, bytes: number): string => {
+  let hex = ''
+  while (hex.length < 2 * bytes)
+    hex += Math.floor(random() * 0x1_0000_0000)
+      .toString(16)
+      .padStart(8, '0')
+  return hex.slice(0, 2 * bytes)
+}
+
 /** Stands for a serialized `StateHandleWithDeleteMarker`: same beginning, size and alphabet, but it is not Java. */
 export const statePointer = (path: string, marked: boolean): string => {
   const head = Buffer.from('\xac\xed\x00\x05sr\x00corg.apache.flink.kubernetes.highavailability.', 'latin1')

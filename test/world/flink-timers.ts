@@ -1,8 +1,32 @@
 // Cancellable waiting: whoever sleeps here is woken when its owner ends, and nothing fires later.
 
+/** Where a process has its time from: the machine's, or a simulation's. */
+export type TimeSource = {
+  monoMs: () => number
+  /** Milliseconds since the epoch. */
+  wallMs: () => number
+  /** Calls back once, later; the returned function cancels. */
+  after: (delayMs: number, run: () => void) => () => void
+}
+
+export const realTime: TimeSource = {
+  monoMs: () => performance.now(),
+  wallMs: () => performance.timeOrigin + performance.now(),
+  after: (delayMs, run) => {
+    const timer = setTimeout(run, delayMs)
+    return () => clearTimeout(timer)
+  },
+}
+
 export class Timers {
-  readonly #sleepers = new Map<NodeJS.Timeout, () => void>()
+  readonly #time: TimeSource
+  /** Each with what cancels its timer. */
+  readonly #sleepers = new Map<() => void, () => void>()
   #ended = false
+
+  constructor(time: TimeSource) {
+    this.#time = time
+  }
 
   get ended(): boolean {
     return this.#ended
@@ -12,37 +36,36 @@ export class Timers {
   sleep(ms: number): Promise<void> {
     if (this.#ended) return Promise.resolve()
     return new Promise(resolve => {
-      const timer = setTimeout(
-        () => {
-          this.#sleepers.delete(timer)
-          resolve()
-        },
-        Math.max(0, ms),
-      )
-      this.#sleepers.set(timer, resolve)
+      const wake = (): void => {
+        this.#sleepers.delete(wake)
+        resolve()
+      }
+      this.#sleepers.set(wake, this.#time.after(Math.max(0, ms), wake))
     })
   }
 
   /** Calls back once, unless ended before; returns the cancellation. */
   after(ms: number, run: () => void): () => void {
     if (this.#ended) return () => {}
-    const timer = setTimeout(() => {
-      this.#sleepers.delete(timer)
+    const cancel = this.#time.after(ms, () => {
+      this.#sleepers.delete(silent)
       run()
-    }, ms)
-    this.#sleepers.set(timer, () => {})
+    })
+    const silent = (): void => {}
+    this.#sleepers.set(silent, cancel)
     return () => {
-      clearTimeout(timer)
-      this.#sleepers.delete(timer)
+      cancel()
+      this.#sleepers.delete(silent)
     }
   }
 
   end(): void {
     this.#ended = true
-    for (const [timer, wake] of this.#sleepers) {
-      clearTimeout(timer)
+    const sleepers = [...this.#sleepers]
+    this.#sleepers.clear()
+    for (const [wake, cancel] of sleepers) {
+      cancel()
       wake()
     }
-    this.#sleepers.clear()
   }
 }

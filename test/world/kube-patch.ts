@@ -13,10 +13,10 @@ const isMap = (value: unknown): value is Json => typeof value === 'object' && va
 
 /** The object, patched; the given one is left as it was. @throws KubeError 400, 422 */
 export const applyPatch = (type: PatchType, before: KubeObject, patch: unknown): KubeObject => {
-  const object = structuredClone(before)
-  if (type === 'json') return applyJsonPatch(object, patch)
+  if (type === 'json') return applyJsonPatch(structuredClone(before), patch)
   if (!isMap(patch)) throw badRequest('error decoding patch: json: cannot unmarshal into a map')
-  return (type === 'merge' ? mergePatch(object, patch) : strategicPatch(object, patch)) as KubeObject
+  // What a patch does not name is shared with the object that it is of: stored objects are frozen.
+  return (type === 'merge' ? mergePatch(before, patch) : strategicPatch(structuredClone(before), patch)) as KubeObject
 }
 
 /**
