@@ -336,6 +336,7 @@ export class Candidate {
     // A restarted sidecar finds its own record: is the JVM still there that it was granted to?
     if (before.lock === undefined && is === this.identity)
       this.jvmEvent({ type: 'expect', identity: this.#annotations[ANNOTATION_JVM] ?? '' })
+    else if (is !== this.identity && this.#jvm.expected !== '') this.jvmEvent({ type: 'not-ours' })
     const vouched = isVouchedFor(after)
     if (vouched === isVouchedFor(before)) return
     const sinceWriteMs = Math.round(this.#options.clock.monoMs() - (before.heldSinceMs ?? 0))
@@ -353,7 +354,7 @@ export class Candidate {
           metrics.failoverSeconds.observe((clock.monoMs() - this.#leaderSeenMs) / 1000)
         this.#leaderSeenMs = undefined
         log.info({ token: action.token, resumed: action.resumed }, 'leading')
-        this.jvmEvent({ type: 'leading', leading: true })
+        this.jvmEvent({ type: 'leading', leading: true, resumed: action.resumed })
         this.#standbys.start(
           () => parseJoined(this.#cached?.object),
           this.#options.timings.retryMs,
@@ -365,7 +366,7 @@ export class Candidate {
       case 'yield':
         metrics.terms.inc({ event: 'ended', reason: action.reason })
         log.info({ token: this.#state.token, reason: action.reason }, 'no longer leading')
-        this.jvmEvent({ type: 'leading', leading: false })
+        this.jvmEvent({ type: 'leading', leading: false, resumed: false })
         this.#standbys.stop()
         return
       case 'data-refused':

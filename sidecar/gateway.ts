@@ -59,7 +59,10 @@ export class Gateway {
   #claimedToken: number | undefined
   /** Whether the JVM was last told, or may still believe (of an earlier sidecar), that it leads: then it is told at once. */
   #believes = true
+  /** Until when an answer is not taken for told: see `#changed`. */
   #believesUntilMs = 0
+  /** When a JVM that believed to lead was first told that it does not. */
+  #toldLostMs: number | undefined
   #held = new Set<() => void>()
   #resuming = new Set<() => void>()
   /** 1.17 selects by label, has no retries, and must not be answered 503. */
@@ -321,7 +324,9 @@ export class Gateway {
 
   #holder(): string {
     const { candidate } = this.#options
-    if (candidate.ready()) return this.#granted() ? candidate.jvm.identity : ''
+    if (this.#granted() && candidate.ready()) return candidate.jvm.identity
+    // Whoever may believe in an ended term is shown another holder first: Flink 1.17 takes a vacant lock in a renewal and goes on.
+    if (candidate.ready()) return this.#believes ? candidate.identity : ''
     const real = candidate.lock?.record?.holder ?? ''
     // A vacant lock is nothing for Flink to take: the sidecar stands for it, and until it leads, somebody else holds it.
     return real === '' ? candidate.identity : real
@@ -353,15 +358,28 @@ export class Gateway {
   }
 
   #tell(request: IncomingMessage, response: ServerResponse): void {
-    const { candidate, clock } = this.#options
+    const { candidate } = this.#options
     const target = candidate.target
     if (target === undefined) return
-    this.#believes = this.#granted() || clock.monoMs() < this.#believesUntilMs
     const version = candidate.cached?.version ?? ''
     const object =
       this.#shown('local') ??
       withRecord(placeholderLock(target.namespace, target.name, target.clusterId, version), this.#record())
+    this.#believes = this.#granted() || this.#hasToHear()
     this.#answer(request, response, 200, object)
+  }
+
+  /**
+   * Whether a JVM that believed to lead may still do so when it was told otherwise. Flink from 1.18 on notices a vacancy as well
+   * as another holder. 1.17 does not, and other threads than its elector ask for the lock too: it is told for longer than a
+   * period of its renewals.
+   */
+  #hasToHear(): boolean {
+    const { clock, candidate } = this.#options
+    if (this.#believes && clock.monoMs() < this.#believesUntilMs) return true
+    if (!this.#believes || !this.#oldDialect) return false
+    this.#toldLostMs ??= clock.monoMs()
+    return clock.monoMs() < this.#toldLostMs + 1.2 * tickMs(candidate.jvm.leaseMs)
   }
 
   #hold(request: IncomingMessage, response: ServerResponse): void {
@@ -466,10 +484,13 @@ export class Gateway {
       return `leadership is claimed by "${jvm.identity}" already`
     // What was read before this term says nothing in it: a JVM that slept through somebody else's term has to see that
     // it lost leadership before it may claim it again, else it would go on with the old term's jobs.
-    if (!this.#granted() && termVersion !== '' && (compareVersions(version, termVersion) ?? -1) < 0)
-      return 'the lock was read before this term'
+    if (!this.#granted() && termVersion !== '') {
+      if ((compareVersions(version, termVersion) ?? -1) < 0) return 'the lock was read before this term'
+      if (this.#believes) return 'the end of the last term has not been seen'
+    }
     this.#claim = claim
     this.#believes = true
+    this.#toldLostMs = undefined
     candidate.jvmEvent({ type: 'claimed', identity, leaseMs: claim.record.leaseMs })
     this.#claimedToken = candidate.token
     this.#jobs.forget()

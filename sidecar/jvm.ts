@@ -44,7 +44,10 @@ export type JvmEvent =
   | { type: 'port-open' }
   /** The lock names this pod, and the JVM that its term was granted to, if it had claimed it ("" otherwise). */
   | { type: 'expect'; identity: string }
-  | { type: 'leading'; leading: boolean }
+  /** The lock names somebody else: there is nothing to go on with. */
+  | { type: 'not-ours' }
+  /** `resumed`: an earlier process of this sidecar began the term. */
+  | { type: 'leading'; leading: boolean; resumed: boolean }
 
 export type JvmAction = { type: 'probe' } | { type: 'stand' } | { type: 'withdraw'; reason: Reason }
 export type JvmStep = { state: JvmState; actions: JvmAction[] }
@@ -146,13 +149,22 @@ const take = (s: JvmState, event: JvmEvent, nowMs: number, actions: JvmAction[])
         lastHeardMs: nowMs,
         probeAtMs: s.phase === 'absent' ? nowMs : s.probeAtMs,
       }
+    case 'not-ours':
+      return { ...s, expected: '' }
     case 'leading':
-      // The lease of a JVM that was just granted leadership begins now: it has not had to ask before.
-      if (event.leading) return { ...s, leading: true, untold: false, lastHeardMs: nowMs }
-      return { ...s, leading: false, untold: s.untold || (s.leading && s.identity !== '' && s.phase !== 'stopped') }
+      return leading(s, event, nowMs)
     default:
       return unreachable(event)
   }
+}
+
+const leading = (s: JvmState, event: JvmEvent & { type: 'leading' }, nowMs: number): JvmState => {
+  // Only the very term that it was granted to is gone on with by a JVM that did not ask again: the end of it ends that.
+  const expected = event.resumed ? s.expected : ''
+  // The lease of a JVM that was just granted leadership begins now: it has not had to ask before.
+  if (event.leading) return { ...s, expected, leading: true, untold: false, lastHeardMs: nowMs }
+  const untold = s.untold || (s.leading && s.identity !== '' && s.phase !== 'stopped')
+  return { ...s, expected, leading: false, untold }
 }
 
 const heard = (s: JvmState, nowMs: number, actions: JvmAction[]): JvmState => {

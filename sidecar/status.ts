@@ -36,7 +36,7 @@ const leaderOf = (candidate: Candidate): LeaderDocument => {
     clusterId: candidate.target?.clusterId ?? '',
     // We know ourselves, whatever a third party wrote beside our record.
     name: known ? podOf(leads ? candidate.identity : holderOf(lock)) : null,
-    isLeader: leads,
+    isLeader: known && leads,
     token: known ? candidate.token : 0,
     validForMs: validMs,
     transitions: lock?.record?.transitions ?? 0,

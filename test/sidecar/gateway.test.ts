@@ -250,6 +250,52 @@ t.test('what was read before a term claims nothing in it', async t => {
   t.equal((await jvm.lead()).status, 200)
 })
 
+t.test('a JVM that may believe in an ended term is shown another holder before it may claim the next', async t => {
+  const { jvm, sidecar } = await stage(t)
+  const { body: lock } = await jvm.lead()
+  const { token } = sidecar.candidate
+  sidecar.candidate.withdraw('switchover', '')
+  sidecar.candidate.stand()
+  await until(() => sidecar.candidate.leading() && sidecar.candidate.token > token)
+  const version = sidecar.candidate.cached?.version ?? ''
+  t.equal((await jvm.claim(version)).status, 409, 'it has not seen the end of its term')
+  const told = holderIn((await jvm.ask('GET', `${PATH}/${LOCK}`)).body)
+  t.notOk(['', 'jvm-1'].includes(told ?? ''), 'Flink 1.17 would take a vacant lock and go on')
+  t.equal(holderIn((await jvm.ask('GET', `${PATH}/${LOCK}`)).body), '')
+  t.equal(
+    (await jvm.claim(lock.metadata.resourceVersion ?? '')).status,
+    409,
+    'what was read before claims nothing still',
+  )
+  t.equal((await jvm.lead()).status, 200)
+})
+
+t.test('a restarted sidecar whose lock went to another lets its JVM see that before it leads again', async t => {
+  const { api, jvm, sidecar, real } = await stage(t)
+  await jvm.lead()
+  await until(() => (sidecar.candidate.cached?.object?.metadata.annotations?.['flink-ha.io/jvm'] ?? '') === 'jvm-1')
+  await sidecar.crash()
+  const next = new TestSidecar({ apiUrl: api.url, name: 'jm-0', jvmPort: jvm.port })
+  await next.start()
+  t.teardown(() => next.crash())
+  await until(() => next.candidate.jvm.expected === 'jvm-1')
+  // Before its JVM was heard of, somebody else has the lock, and gives it back.
+  const put = (record: string): unknown =>
+    api.store.patch(CONFIG_MAPS, NAMESPACE, LOCK, 'merge', {
+      metadata: { annotations: { ...real().metadata.annotations, [ANNOTATION_LEADER]: record } },
+    })
+  put(jvm.record('other_uid'))
+  await until(() => next.candidate.lock?.record?.holder === 'other_uid')
+  t.equal(next.candidate.jvm.expected, '')
+  put(jvm.record(''))
+  jvm.url = next.url
+  const writes = { metadata: { name: JOB } }
+  while (!next.candidate.leading()) await jvm.ask('GET', `${PATH}/${LOCK}`)
+  t.equal((await jvm.ask('POST', PATH, writes, { 'content-type': 'application/json' })).status, 409)
+  t.equal((await jvm.lead()).status, 200)
+  t.equal((await jvm.ask('POST', PATH, writes, { 'content-type': 'application/json' })).status, 201)
+})
+
 t.test('a second identity on one sidecar is refused', async t => {
   const { jvm } = await stage(t)
   const { body: lock } = await jvm.lead()

@@ -25,7 +25,7 @@ const standing = (): Play => {
   play.at(0, { type: 'socket-opened' })
   play.at(0, { type: 'socket-opened' })
   play.at(0, { type: 'elector-heard' })
-  play.at(0, { type: 'leading', leading: true })
+  play.at(0, { type: 'leading', leading: true, resumed: false })
   play.at(0, { type: 'claimed', identity: 'j', leaseMs: 15_000 })
   return play
 }
@@ -77,7 +77,7 @@ t.test('a JVM whose term ended over its head is told apart until it is heard, or
   const silent = (): Play => {
     const play = standing()
     play.at(15_000, { type: 'tick' })
-    play.at(15_001, { type: 'leading', leading: false })
+    play.at(15_001, { type: 'leading', leading: false, resumed: false })
     return play
   }
   const play = silent()
@@ -90,13 +90,13 @@ t.test('a JVM whose term ended over its head is told apart until it is heard, or
   gone.at(16_001, { type: 'port-refused' })
   t.notOk(isDeposed(gone.state, 20_000))
   const cutOff = standing()
-  cutOff.at(8_000, { type: 'leading', leading: false })
+  cutOff.at(8_000, { type: 'leading', leading: false, resumed: false })
   t.notOk(isDeposed(cutOff.state, 14_999), 'a term that ended otherwise: it has its time to ask')
   t.ok(isDeposed(cutOff.state, 15_000), 'and no more')
   cutOff.at(33_000, { type: 'tick' })
   t.ok(isDeposed(cutOff.state, 33_000))
   const standby = standing()
-  standby.at(1, { type: 'leading', leading: false })
+  standby.at(1, { type: 'leading', leading: false, resumed: false })
   standby.at(2, { type: 'elector-heard' })
   standby.at(34_000, { type: 'tick' })
   t.notOk(isDeposed(standby.state, 34_000), 'a standby has no term to believe in')
@@ -104,15 +104,15 @@ t.test('a JVM whose term ended over its head is told apart until it is heard, or
 
 t.test('a standby may be silent for as long as its polls are apart', async t => {
   const play = standing()
-  play.at(0, { type: 'leading', leading: false })
+  play.at(0, { type: 'leading', leading: false, resumed: false })
   t.same(play.at(32_000, { type: 'tick' }), [])
   t.same(play.at(33_000, { type: 'tick' }), [{ type: 'withdraw', reason: 'jvm-silent' }])
 })
 
 t.test('the lease of a JVM that is granted leadership begins with the grant', async t => {
   const play = standing()
-  play.at(0, { type: 'leading', leading: false })
-  play.at(14_000, { type: 'leading', leading: true })
+  play.at(0, { type: 'leading', leading: false, resumed: false })
+  play.at(14_000, { type: 'leading', leading: true, resumed: false })
   t.same(play.at(15_001, { type: 'tick' }), [])
 })
 
@@ -131,7 +131,7 @@ t.test('a stopping JVM does not stand again, its successor in the same container
 t.test('a JVM that gave leadership up and asks on is not closing: it stands again', async t => {
   const play = standing()
   play.at(1_000, { type: 'stopped' })
-  play.at(1_000, { type: 'leading', leading: false })
+  play.at(1_000, { type: 'leading', leading: false, resumed: false })
   t.same(play.at(10_999, { type: 'elector-heard' }), [])
   t.same(play.at(11_000, { type: 'elector-heard' }), [{ type: 'stand' }])
   t.equal(play.state.phase, 'standing')
@@ -164,6 +164,23 @@ t.test('a restarted sidecar asks the port, and waits for the JVM of its term to 
   t.match(play.state, { phase: 'standing', expected: '', identity: 'j' })
 })
 
+t.test('who expects to go on with a term does not take another one for it', async t => {
+  for (const end of [{ type: 'not-ours' }, { type: 'leading', leading: true, resumed: false }] as const) {
+    const play = new Play()
+    play.at(0, { type: 'expect', identity: 'j' })
+    play.at(1, { type: 'elector-heard' })
+    t.equal(play.state.expected, 'j')
+    play.at(2, end)
+    t.equal(play.state.expected, '', 'its JVM has to see that it lost before it claims again')
+  }
+  const same = new Play()
+  same.at(0, { type: 'expect', identity: 'j' })
+  same.at(1, { type: 'leading', leading: true, resumed: true })
+  t.equal(same.state.expected, 'j')
+  same.at(2, { type: 'leading', leading: false, resumed: false })
+  t.equal(same.state.expected, '', 'nor a later one of its own')
+})
+
 t.test('a restarted sidecar gives the term back when its JVM is dead, silent or another one', async t => {
   const dead = new Play()
   dead.at(0, { type: 'expect', identity: 'j' })
@@ -190,7 +207,7 @@ t.test('every event in every phase ends in a phase that can be left again', asyn
     { type: 'port-refused' },
     { type: 'port-open' },
     { type: 'expect', identity: 'x' },
-    { type: 'leading', leading: true },
+    { type: 'leading', leading: true, resumed: false },
   ]
   const phases = ['absent', 'standing', 'doubtful', 'silent', 'stopped'] as const
   for (const phase of phases)
