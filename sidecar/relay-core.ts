@@ -49,8 +49,11 @@ export type RelayState = {
   /** The last document that was believed. */
   leader: LeaderDocument | undefined
   validUntilMs: number
-  /** The newest term that was believed, and until when it can be valid. */
-  newest: { token: number; validUntilMs: number }
+  /**
+   * The newest term that was believed, and until when no older one is: it can be valid for as long, or a sidecar that is cut off
+   * may still believe in the one before.
+   */
+  newest: { token: number; doubtUntilMs: number }
   /** When a sidecar was last believed anything. */
   heardMs: number | undefined
   /** Version of the ConfigMap that is shown; `shown` false: a reader had it of an earlier process. */
@@ -92,7 +95,7 @@ const FIRST_WORD_MS = 3_000
 const LEADERLESS_MS = 5_000
 /** Whoever was followed for this long begins with a clean sheet. */
 const STEADY_MS = 10_000
-/** Versions that stay behind for this long after the last word of the newer ones: the cluster's state was set back. */
+/** Versions and tokens that stay behind for this long after the last word of the newer ones: the cluster's state was set back. */
 const RESET_MS = 60_000
 const SPREAD_MS = 100
 const FIRST_BACKOFF_MS = 200
@@ -109,7 +112,7 @@ export const initialRelay: RelayState = {
   lookUp: { pending: false, atMs: 0, tries: 0 },
   leader: undefined,
   validUntilMs: 0,
-  newest: { token: 0, validUntilMs: 0 },
+  newest: { token: 0, doubtUntilMs: 0 },
   heardMs: undefined,
   view: undefined,
   nextId: 1,
@@ -190,7 +193,7 @@ const told = (
     ...s,
     leader,
     validUntilMs,
-    newest: isLed ? { token: leader.token, validUntilMs } : s.newest,
+    newest: isLed ? { token: leader.token, doubtUntilMs: doubtUntilMs(validUntilMs, now) } : s.newest,
     lookUp: { ...s.lookUp, tries: 0 },
   }
   return heard(
@@ -203,9 +206,11 @@ const told = (
 const doubtOf = (s: RelayState, leader: LeaderDocument, now: RelayNow): Leave | undefined => {
   if (leader.clusterId !== s.clusterId) return 'other-cluster'
   // "Nobody leads" is never doubted: it claims nothing.
-  const isOlder = leader.name !== null && leader.token < s.newest.token && now.monoMs < s.newest.validUntilMs
+  const isOlder = leader.name !== null && leader.token < s.newest.token && now.monoMs < s.newest.doubtUntilMs
   return isOlder ? 'old-token' : undefined
 }
+
+const doubtUntilMs = (validUntilMs: number, now: RelayNow): number => Math.max(validUntilMs, now.monoMs + RESET_MS)
 
 /** The last document still stands, and how long it can be relied on. */
 const beat = (s: RelayState, followed: Followed, validForMs: number, now: RelayNow): RelayState => {
@@ -213,7 +218,11 @@ const beat = (s: RelayState, followed: Followed, validForMs: number, now: RelayN
   if (followed.toldMs === undefined) return s
   if (s.leader?.name == null) return heard(s, followed, now)
   const validUntilMs = now.monoMs + validForMs
-  return heard({ ...s, validUntilMs, newest: { ...s.newest, validUntilMs } }, followed, now)
+  return heard(
+    { ...s, validUntilMs, newest: { ...s.newest, doubtUntilMs: doubtUntilMs(validUntilMs, now) } },
+    followed,
+    now,
+  )
 }
 
 const heard = (s: RelayState, followed: Followed, now: RelayNow): RelayState => ({
