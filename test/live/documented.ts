@@ -19,6 +19,53 @@ export const CONFIGURATION = 'flink-config'
 export const REST_SERVICE = 'flink-jobmanager-rest'
 const ACCOUNT = 'flink-service-account'
 
+/** Word for word. The file that it names exists in Flink's own image; another image logs to the console alone. */
+const LOG4J = `# This affects logging for both user code and Flink
+rootLogger.level = INFO
+rootLogger.appenderRef.console.ref = ConsoleAppender
+rootLogger.appenderRef.rolling.ref = RollingFileAppender
+
+# Uncomment this if you want to _only_ change Flink's logging
+#logger.flink.name = org.apache.flink
+#logger.flink.level = INFO
+
+# The following lines keep the log level of common libraries/connectors on
+# log level INFO. The root logger does not override this. You have to manually
+# change the log levels here.
+logger.pekko.name = org.apache.pekko
+logger.pekko.level = INFO
+logger.kafka.name= org.apache.kafka
+logger.kafka.level = INFO
+logger.hadoop.name = org.apache.hadoop
+logger.hadoop.level = INFO
+logger.zookeeper.name = org.apache.zookeeper
+logger.zookeeper.level = INFO
+
+# Log all infos to the console
+appender.console.name = ConsoleAppender
+appender.console.type = CONSOLE
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{yyyy-MM-dd HH:mm:ss,SSS} %-5p %-60c %x - %m%n
+
+# Log all infos in the given rolling file
+appender.rolling.name = RollingFileAppender
+appender.rolling.type = RollingFile
+appender.rolling.append = false
+appender.rolling.fileName = \${sys:log.file}
+appender.rolling.filePattern = \${sys:log.file}.%i
+appender.rolling.layout.type = PatternLayout
+appender.rolling.layout.pattern = %d{yyyy-MM-dd HH:mm:ss,SSS} %-5p %-60c %x - %m%n
+appender.rolling.policies.type = Policies
+appender.rolling.policies.size.type = SizeBasedTriggeringPolicy
+appender.rolling.policies.size.size=100MB
+appender.rolling.strategy.type = DefaultRolloverStrategy
+appender.rolling.strategy.max = 10
+
+# Suppress the irrelevant (wrong) warnings from the Netty channel handler
+logger.netty.name = org.jboss.netty.channel.DefaultChannelPipeline
+logger.netty.level = OFF
+`
+
 const configuration = {
   apiVersion: 'v1',
   kind: 'ConfigMap',
@@ -44,6 +91,7 @@ const configuration = {
       'state.checkpoints.dir: file:///flink-data/checkpoints',
       '',
     ].join('\n'),
+    'log4j-console.properties': LOG4J,
   },
 }
 
@@ -70,7 +118,10 @@ const podSpec = (options: Documented, container: object) => ({
   volumes: [
     {
       name: 'flink-config-volume',
-      configMap: { name: CONFIGURATION, items: [{ key: 'config.yaml', path: 'config.yaml' }] },
+      configMap: {
+        name: CONFIGURATION,
+        items: ['config.yaml', 'log4j-console.properties'].map(key => ({ key, path: key })),
+      },
     },
     { name: 'flink-data', persistentVolumeClaim: { claimName: 'flink-data' } },
   ],
@@ -133,8 +184,11 @@ const jobManagers = (options: Documented): object => {
       options.jobManagers,
       jobManagerSpec(options, ['jobmanager', '$(POD_IP)']),
     )
-  // The documentation's `--host` is no option of Flink's application entry point: it would reach the job as an argument.
-  const args = ['standalone-job', '--job-classname', job.className, '-D', 'jobmanager.rpc.address=$(POD_IP)']
+  const named = ['--job-classname', job.className]
+  // `--host` is printed for 2.x as well, whose entry point no longer knows it and hands it to the job.
+  const args = options.flink.startsWith('1.')
+    ? ['standalone-job', '--host', '$(POD_IP)', ...named]
+    : ['standalone-job', ...named, '-D', 'jobmanager.rpc.address=$(POD_IP)']
   return {
     apiVersion: 'batch/v1',
     kind: 'Job',

@@ -1,9 +1,9 @@
 // The installation under test, as the README says: one `kubectl apply -k`, and a label on a namespace.
 import { INSTALL, LABEL_INJECTION } from '../../shared/names.ts'
 import { Agent } from './agent.ts'
-import { kubectl, Namespace, sleep, until } from './cluster.ts'
+import { kubectl, Namespace, nowMs, sleep, until } from './cluster.ts'
 import { type Documented, documented, storage } from './documented.ts'
-import { flinkImage, storagePath } from './manifests.ts'
+import { flinkImage, IMAGE, RELEASED, storagePath } from './manifests.ts'
 import type { Prelude } from './scene.ts'
 
 export const WEBHOOK = 'flink-ha-webhook'
@@ -11,8 +11,44 @@ const IN = ['-n', INSTALL.namespace]
 
 /** Installs, and waits until both replicas are ready and the API server trusts them. */
 export const install = async (): Promise<void> => {
-  await kubectl(['apply', '-k', 'manifests'])
+  if (process.env['FLINK_HA_IMAGE'] === undefined) await kubectl(['apply', '-k', 'manifests'])
+  else await kubectl(['apply', '-f', '-'], (await kubectl(['kustomize', 'manifests'])).replaceAll(RELEASED, IMAGE))
   await ready()
+}
+
+/** The pods of the webhook that are not on their way out. */
+export const replicas = async (): Promise<string[]> => {
+  const { items } = JSON.parse(await kubectl([...IN, 'get', 'pods', '-o', 'json'])) as {
+    items: { metadata: { name: string; deletionTimestamp?: string } }[]
+  }
+  return items.flatMap(({ metadata }) => (metadata.deletionTimestamp === undefined ? [metadata.name] : []))
+}
+
+/** The replica that holds the Lease. */
+export const activeReplica = async (): Promise<string> => {
+  const holder = await kubectl([...IN, 'get', 'lease', INSTALL.lease, '-o', 'jsonpath={.spec.holderIdentity}'])
+  return holder.split('_')[0] ?? ''
+}
+
+/** Serial number of the certificate that a replica serves at this moment. */
+export const servedSerial = async (replica: string): Promise<string> => {
+  const connect = `require('node:tls').connect({ host: '127.0.0.1', port: 8443, rejectUnauthorized: false }, function () {
+    console.log(this.getPeerCertificate().serialNumber)
+    process.exit()
+  })`
+  return (await kubectl([...IN, 'exec', replica, '--', 'node', '-e', connect])).trim()
+}
+
+/** Without its certificate the Secret gets another one by whoever leads; when that one is there. */
+export const rotate = async (): Promise<number> => {
+  const certificate = () => kubectl([...IN, 'get', 'secret', INSTALL.tlsSecret, '-o', 'jsonpath={.data.tls\\.crt}'])
+  const before = await certificate()
+  const remove = JSON.stringify([{ op: 'remove', path: '/data/tls.crt' }])
+  await kubectl([...IN, 'patch', 'secret', INSTALL.tlsSecret, '--type=json', '-p', remove])
+  return await until('another certificate', 120_000, async () => {
+    const now = await certificate()
+    return now !== '' && now !== before ? nowMs() : undefined
+  })
 }
 
 export const uninstall = async (): Promise<void> => {
@@ -32,6 +68,10 @@ export const ready = async (): Promise<void> => {
   })
   // The API server takes up a changed configuration within about a second.
   await sleep(2_000)
+}
+
+export const unlabel = async (namespace: Namespace): Promise<void> => {
+  await kubectl(['label', 'namespace', namespace.name, `${LABEL_INJECTION}-`])
 }
 
 export const label = async (namespace: Namespace): Promise<void> => {

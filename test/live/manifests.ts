@@ -32,7 +32,9 @@ export type Setup = {
 }
 
 export const CLUSTER_ID = 'ticker'
-export const IMAGE = process.env['FLINK_HA_IMAGE'] ?? `docker.io/flink-ha/flink-ha:${packageJson.version}`
+/** As manifests/ name it. */
+export const RELEASED = `flink-ha/flink-ha:${packageJson.version}`
+export const IMAGE = process.env['FLINK_HA_IMAGE'] ?? `docker.io/${RELEASED}`
 export const flinkImage = (version: string): string => `docker.io/library/flink:${version}`
 const ACCOUNT = 'flink'
 const TOKEN_PATH = '/var/run/secrets/kubernetes.io/serviceaccount'
