@@ -31,8 +31,8 @@ export const tests = (script: string, only?: string): Finder => ({
 /** The deterministic simulation of everything that ships. */
 export const SIMULATION: Finder = {
   name: 'simulation',
-  script: 'test/world/sim-main.ts',
-  args: ['--seeds', '200', '--json'],
+  script: 'test/sim.mjs',
+  args: ['--seed', '1', '--seeds', '200', '--first'],
   env: {},
 }
 
