@@ -572,8 +572,8 @@ const FENCE = [
   rule(
     'a deposed JVM is told the other holder at once',
     GATEWAY,
-    '    this.#believes = true\n',
-    '    this.#believes = false\n',
+    'this.#believes = true\n    this.#toldLostMs',
+    'this.#believes = false\n    this.#toldLostMs',
     gateway('a JVM that was deposed'),
     SIMULATION,
   ),
