@@ -114,9 +114,15 @@ export class LeaderEndpoint {
     const beat = (): void => {
       const told = `event: beat\ndata: {"validForMs":${status.source.validForMs()}}\n\n`
       stream.send(beatMs === undefined ? ': still here\n\n' : told)
-      cancel = clock.after(beatMs ?? SSE_HEARTBEAT_MS, beat)
+      cancel = clock.after(nextMs(), beat)
     }
-    cancel = clock.after(beatMs ?? SSE_HEARTBEAT_MS, beat)
+    // Before what was told runs out: a leader with a short renew deadline is certain of itself for less than a usual period.
+    const nextMs = (): number => {
+      const validForMs = status.source.validForMs()
+      if (beatMs === undefined) return SSE_HEARTBEAT_MS
+      return validForMs > 0 ? Math.min(beatMs, Math.max(MIN_BEAT_MS, validForMs / 2)) : beatMs
+    }
+    cancel = clock.after(nextMs(), beat)
     // A reader that comes back with the present index has missed nothing.
     if (request.headers['last-event-id'] === String(status.index)) stream.send(': nothing new\n\n')
     else send()

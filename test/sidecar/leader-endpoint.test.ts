@@ -38,7 +38,12 @@ const stage = async (t: Test) => {
     lastUpdate: null,
     components: { jobs: {} },
   }
-  const source = { leader: () => shown, validForMs: () => 4_321, target: () => ({ namespace: 'ns', clusterId: 'c' }) }
+  const valid = { forMs: 4_321 }
+  const source = {
+    leader: () => shown,
+    validForMs: () => valid.forMs,
+    target: () => ({ namespace: 'ns', clusterId: 'c' }),
+  }
   const status = new LeaderIndex(source, 1, clock.after)
   const endpoint = new LeaderEndpoint({ status, clock, onCutOff: () => {} })
   const server = createServer((request, response) => {
@@ -57,7 +62,7 @@ const stage = async (t: Test) => {
     const next = async (): Promise<string> => new TextDecoder().decode((await reader?.read())?.value)
     return { status: response.status, next, close: () => reader?.cancel() }
   }
-  return { clock, status, endpoint, open }
+  return { clock, status, endpoint, open, valid }
 }
 
 t.test('a beat in the period that was asked for tells how long the last word stands', async t => {
@@ -68,6 +73,22 @@ t.test('a beat in the period that was asked for tells how long the last word sta
   t.equal(await stream.next(), 'event: beat\ndata: {"validForMs":4321}\n\n')
   clock.fire(2_000)
   t.equal(await stream.next(), 'event: beat\ndata: {"validForMs":4321}\n\n')
+  await stream.close()
+})
+
+t.test('a beat comes before what was told runs out', async t => {
+  const { clock, open, valid } = await stage(t)
+  valid.forMs = 1_500
+  const stream = await open('?beat=2s')
+  await stream.next()
+  clock.fire(2_000)
+  clock.fire(750)
+  t.equal(await stream.next(), 'event: beat\ndata: {"validForMs":1500}\n\n')
+  valid.forMs = 0
+  clock.fire(750)
+  t.equal(await stream.next(), 'event: beat\ndata: {"validForMs":0}\n\n')
+  clock.fire(2_000)
+  t.equal(await stream.next(), 'event: beat\ndata: {"validForMs":0}\n\n', 'nobody is no reason to hurry')
   await stream.close()
 })
 
