@@ -58,10 +58,13 @@ export class SimApi {
   #texts = new WeakMap<KubeObject, Map<string, string>>()
   #parsed = new Map<string, Parsed>()
   #lockVersions: KubeObject[] = []
+  /** Servers with and without a watch cache say in different ways that a version is too old. */
+  readonly #refusesWatches: boolean
 
   constructor(time: SimTime, chance: Chance) {
     this.#time = time
     this.#chance = chance
+    this.#refusesWatches = chance() < 0.5
     this.store = new KubeStore({
       now: () => EPOCH_MS + time.nowMs,
       random: chance,
@@ -301,7 +304,7 @@ export class SimApi {
 
   /** 410 comes as an answer, or as the first event. */
   #refuseWatch(channel: Channel, error: KubeError, reply: WatchReply): void {
-    if (this.#chance() < 0.5) {
+    if (this.#refusesWatches) {
       channel.send(() => reply.answer({ status: error.code, headers: NO_HEADERS, body: error.status }))
       return
     }

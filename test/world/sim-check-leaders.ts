@@ -97,8 +97,12 @@ export class LeaderCheck {
   }
 
   began(pod: SimPod, token: number, resumed: boolean): void {
-    const { ledger, time, violate } = this.#options
-    const seen = this.#of(pod.sidecar!.process.name)
+    const { ledger, time, timings, violate } = this.#options
+    const { process } = pod.sidecar!
+    const seen = this.#of(process.name)
+    const heldForMs = process.monoMs() - (ledger.heldSinceMs.get(process.name) ?? Number.NEGATIVE_INFINITY)
+    if (heldForMs >= timings.renewDeadlineMs)
+      violate('S4', `${pod.name} begins a term ${Math.round(heldForMs)} ms after the sending of its write`)
     if (seen.leading !== undefined) violate('S10', `${pod.name} leads again and never said that it had stopped`)
     if (seen.ended.has(token)) violate('S6', `${pod.name} leads again in term ${token}, which it gave up`)
     const known = ledger.terms.get(token)

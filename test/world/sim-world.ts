@@ -1,6 +1,7 @@
 // The whole of a simulation: pods, relays and an API server under one seed, what goes wrong, and those who watch over them.
 import { PROFILES, type ProfileName, type Timings } from '../../shared/timings.ts'
 import type { Dialect } from './flink-dialect.ts'
+import { resourceOf } from './kube-resources.ts'
 import { type ApiCall, SimApi } from './sim-api.ts'
 import { LeaderCheck } from './sim-check-leaders.ts'
 import { Revival } from './sim-check-revival.ts'
@@ -15,7 +16,7 @@ import { describe, type Fault, makePlan } from './sim-plan.ts'
 import { SimPod, type Watchdog } from './sim-pod.ts'
 import { Machine, SimProcess } from './sim-process.ts'
 import { SimRelay } from './sim-relay.ts'
-import { LOCK } from './sim-sidecar.ts'
+import { LOCK, NAMESPACE } from './sim-sidecar.ts'
 import { strike } from './sim-strike.ts'
 import { type Chance, SimTime, seededFor } from './sim-time.ts'
 import { Trace } from './sim-trace.ts'
@@ -40,6 +41,7 @@ export type SimOutcome = {
   calls: number
 }
 
+const CONFIG_MAPS = resourceOf('configmaps')
 const DIALECTS: readonly Dialect[] = ['2.3', '1.20', '2.3', '1.17']
 
 export class SimWorld {
@@ -91,7 +93,15 @@ export class SimWorld {
     this.#store = new StoreCheck(ledger, violate)
     this.#told = new ToldCheck(time, ledger, violate)
     this.#calls = new LockCalls(time)
-    this.#revival = new Revival({ time, pods, timings, store: this.#store, violate })
+    this.#revival = new Revival({
+      time,
+      pods,
+      relays: this.#relays,
+      lock: () => this.#api.store.find(CONFIG_MAPS, NAMESPACE, LOCK),
+      timings,
+      store: this.#store,
+      violate,
+    })
     const watchdog = this.#watchdog()
     for (let index = 0; index < candidates; index++)
       pods.push(
