@@ -31,6 +31,7 @@ import { isStale } from '../shared/resource-version.ts'
 import type { Timings } from '../shared/timings.ts'
 import { type Cached, cachedAfter } from './cached.ts'
 import { Failsafe } from './failsafe.ts'
+import type { PostQuestion } from './failsafe-post.ts'
 import { History } from './history.ts'
 import { initialJvm, type JvmAction, type JvmEvent, type JvmState, jvmWakeAtMs, stepJvm } from './jvm.ts'
 import { parseComponent, rpcEndpoint } from './leader.ts'
@@ -59,6 +60,7 @@ export type CandidateOptions = {
   random?: () => number
   probePort?: ProbePort
   askRole?: AskRole
+  postQuestion?: PostQuestion
 }
 
 export type DataOutcome =

@@ -3,10 +3,11 @@
  * the election; it makes sure that a question is that leader's and a promise that member's, by the keys that stand in the
  * lock. Promises: a round counts only if every member signed this very question; nobody else can make a member promise.
  */
-import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../shared/clock.ts'
 import type { Action, Event } from '../shared/election.ts'
 import type { Log } from '../shared/log.ts'
+import { type PostQuestion, postQuestion } from './failsafe-post.ts'
 import { MAX_QUESTION_BYTES, parseQuestion, promiseText, type Question, questionText } from './failsafe-question.ts'
 import { answer, readJson, refuse } from './http.ts'
 import type { Metrics } from './metrics.ts'
@@ -23,6 +24,8 @@ export type FailsafeOptions = {
   timeoutMs: number
   joined: () => Joined
   dispatch: (event: Event) => void
+  /** By HTTP when missing. */
+  postQuestion?: PostQuestion
 }
 type Round = Action & { type: 'ask-promises' }
 /** `why` is for the log. */
@@ -63,40 +66,22 @@ export class Failsafe {
       )
   }
 
-  #askOne(question: Question): Promise<Answer> {
-    const { signer, clock, timeoutMs, joined } = this.#options
-    const told = joined()[question.member]
+  async #askOne(question: Question): Promise<Answer> {
+    const { signer, clock, timeoutMs, joined, postQuestion: post = postQuestion } = this.#options
+    const { member } = question
+    const told = joined()[member]
     const [address, key] = [parseAddress(told), parseKey(told)]
-    const unanswered = (why: string): Answer => ({ result: 'unanswered', why: `${question.member}: ${why}` })
-    if (address === undefined || key === undefined) return Promise.resolve(unanswered('no address or key in the lock'))
+    if (address === undefined || key === undefined)
+      return { result: 'unanswered', why: `${member}: no address or key in the lock` }
     const body = JSON.stringify({ ...question, signature: signer.sign(questionText(question)) })
-    const headers = { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(body)) }
-    return new Promise(resolve => {
-      const request = httpRequest({ ...address, method: 'POST', path: '/failsafe', headers, agent: false })
-      const done = (result: Answer): void => {
-        cancel()
-        request.destroy()
-        resolve(result)
-      }
-      const cancel = clock.after(timeoutMs, () => done(unanswered(`nothing within ${timeoutMs} ms`)))
-      request.on('error', error => done(unanswered(error.message)))
-      request.on('response', response => {
-        let text = ''
-        response.setEncoding('utf8')
-        response.on('data', (chunk: string) => {
-          text += chunk
-          if (text.length > MAX_QUESTION_BYTES) done(unanswered('too long an answer'))
-        })
-        response.on('error', error => done(unanswered(error.message)))
-        response.on('end', () => {
-          const promised =
-            response.statusCode === 200 && signer.verify(promiseText(question), textIn(text).signature, key)
-          const why = `${question.member}: ${response.statusCode} ${textIn(text).message}`
-          done({ result: promised ? 'promised' : 'refused', why })
-        })
-      })
-      request.end(body)
-    })
+    try {
+      const { status, text } = await post(address, body, { clock, timeoutMs })
+      const { signature, message } = textIn(text)
+      const promised = status === 200 && signer.verify(promiseText(question), signature, key)
+      return { result: promised ? 'promised' : 'refused', why: `${member}: ${status} ${message}` }
+    } catch (error) {
+      return { result: 'unanswered', why: `${member}: ${(error as Error).message}` }
+    }
   }
 
   // ---- the member's side ----

@@ -17,6 +17,8 @@ export type LeaderCheckOptions = {
   natives: () => readonly SimNative[]
   ledger: Ledger
   timings: Timings
+  /** How long a term may last after its last write: longer, when others may promise to wait. */
+  termMs: number
   violate: Violate
 }
 
@@ -45,10 +47,10 @@ export class LeaderCheck {
     this.#versions(pod, seen)
     if (!candidate.leading()) return
     this.#alone(pod)
-    const { ledger, timings, violate } = this.#options
+    const { ledger, termMs, violate } = this.#options
     const heldSinceMs = ledger.heldSinceMs.get(process.name) ?? Number.NEGATIVE_INFINITY
     const untilMs = process.monoMs() + candidate.validForMs()
-    if (untilMs > heldSinceMs + timings.renewDeadlineMs + EPSILON_MS)
+    if (untilMs > heldSinceMs + termMs + EPSILON_MS)
       violate(
         'S4',
         `${pod.name} leads ${Math.round(untilMs - heldSinceMs)} ms after the sending of its last write that was made`,

@@ -17,6 +17,8 @@ export type RevivalOptions = {
   lock: () => KubeObject | undefined
   timings: Timings
   store: StoreCheck
+  /** Beside the lease: who was never asked for a promise waits for longer. */
+  strangersWaitMs: number
   violate: Violate
 }
 
@@ -42,7 +44,7 @@ export class Revival {
     return this.#leaderByMs + WATCH_MS + SIGHT_MS + VACANT_MS + CHECKPOINT_MS + 1_000
   }
   get #leaderByMs(): number {
-    return 2 * this.#options.timings.leaseMs + FLINK_MS
+    return 2 * this.#options.timings.leaseMs + FLINK_MS + this.#options.strangersWaitMs
   }
 
   /** Whose JVM was ended here, and is not to be started again by others. */

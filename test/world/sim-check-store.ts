@@ -1,6 +1,6 @@
 // No completed checkpoint is lost or overwritten by an older term, no id is given twice, and whoever takes over goes on from
 // the newest: what the job's ConfigMap was really made to hold.
-import { checkpointKey, isMarked } from './flink-records.ts'
+import { checkpointKey, isMarked, marked as withMark } from './flink-records.ts'
 import type { Change } from './kube-history.ts'
 import type { KubeObject } from './kube-resources.ts'
 import type { ApiCall } from './sim-api.ts'
@@ -74,7 +74,9 @@ export class StoreCheck {
         continue
       }
       const marked = isMarked(value)
-      if (known !== undefined && !marked) this.#violate('store', `checkpoint ${id} was overwritten`)
+      // With and without the mark of its removal it is the same one.
+      if (known !== undefined && withMark(known) !== withMark(value))
+        this.#violate('store', `checkpoint ${id} was overwritten`)
       this.#pointers.set(key, value)
       this.#marked.set(key, marked)
       if (!marked) newest = Math.max(newest, id)

@@ -18,7 +18,11 @@ export class ToldCheck {
   /** The lock as each sidecar sees it, and since when it does. */
   readonly #sights = new Map<string, { lock: unknown; raw: string; sinceMs: number }>()
 
-  constructor(time: SimTime, ledger: Ledger, violate: Violate) {
+  readonly #promisedMs: number
+
+  /** `promisedMs`: for so long a record may stand by promises alone, which are as good as a sight of it. */
+  constructor(time: SimTime, ledger: Ledger, violate: Violate, promisedMs: number) {
+    this.#promisedMs = promisedMs
     this.#time = time
     this.#ledger = ledger
     this.#violate = violate
@@ -47,7 +51,8 @@ export class ToldCheck {
       this.#violate('told', `${pod.name} says that it leads, and tells ${told.name}`)
     const leaseMs = candidate.lock?.record?.leaseMs ?? 0
     const seenForMs = this.#time.nowMs - (this.#sights.get(sidecar.process.name)?.sinceMs ?? 0)
-    if (told.name !== null && seenForMs > leaseMs * (1 + DRIFT) + SLACK_MS)
+    // How long a leader may speak of itself is looked at where terms are.
+    if (told.name !== null && !told.isLeader && seenForMs > leaseMs * (1 + DRIFT) + SLACK_MS + this.#promisedMs)
       this.#violate('told', `${pod.name} tells ${told.name}, whose record it saw ${Math.round(seenForMs)} ms ago`)
   }
 

@@ -9,6 +9,7 @@ import { SimJvm } from './sim-jvm.ts'
 import { Link, type Network } from './sim-network.ts'
 import { Machine, SimProcess } from './sim-process.ts'
 import { SimSidecar, silent } from './sim-sidecar.ts'
+import { simSigner } from './sim-signer.ts'
 import { type Chance, type SimTime, seededFor } from './sim-time.ts'
 
 const LOCAL_MS = 0.3
@@ -32,6 +33,7 @@ export type SimPodOptions = {
   api: SimApi
   network: Network
   timings: Timings
+  failsafe: boolean
   dialect: Dialect
   wallOffsetMs: number
   /** By the host part of an address. */
@@ -159,7 +161,7 @@ export class SimPod {
 
   startSidecar(): void {
     if (this.sidecar !== undefined || !this.#present) return
-    const { api, network, timings, watchdog, seed } = this.#options
+    const { api, network, timings, failsafe, watchdog, seed } = this.#options
     const name = `${this.name}/sidecar-${++this.#births}`
     const chance = seededFor(seed, name)
     const process = new SimProcess(name, this.machine, chance, () => watchdog.onRan(this))
@@ -174,6 +176,8 @@ export class SimPod {
       log: { ...silent, info: (fields, message) => watchdog.onLog(this, message, fields) },
       probePort: () => this.#probe(process),
       askRole: (host, port, identity) => this.#askRole(process, host, port, identity),
+      postQuestion: ({ host }, body, { timeoutMs }) => this.#postQuestion(process, host, body, timeoutMs),
+      signer: failsafe ? simSigner(chance) : undefined,
       onProblem: watchdog.onProblem,
     })
   }
@@ -204,6 +208,30 @@ export class SimPod {
       this.#local.send(() => {
         const answer = this.jvm === undefined ? 'port-refused' : 'port-open'
         process.deliver(() => resolve(answer))
+      })
+    })
+  }
+
+  #postQuestion(
+    process: SimProcess,
+    host: string,
+    body: string,
+    timeoutMs: number,
+  ): Promise<{ status: number; text: string }> {
+    const peer = this.#options.podAt(host)
+    const link = this.#options.network.link(this.end, peer?.end ?? 'nowhere')
+    return new Promise((resolve, reject) => {
+      const fail = (why: string): void => {
+        cancel()
+        reject(new Error(why))
+      }
+      const cancel = process.after(timeoutMs, () => fail('no answer in time'))
+      const port = peer?.sidecar?.port
+      if (port === undefined) return void link.send(() => process.deliver(() => fail('connection refused')))
+      const asked = { method: 'POST', url: '/failsafe', headers: { 'content-type': 'application/json' }, body }
+      port.once(process, link, asked, (status, text) => {
+        cancel()
+        resolve({ status, text })
       })
     })
   }

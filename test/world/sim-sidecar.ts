@@ -3,9 +3,11 @@ import type { Log } from '../../shared/log.ts'
 import type { Timings } from '../../shared/timings.ts'
 import { Candidate } from '../../sidecar/candidate.ts'
 import { Endpoint } from '../../sidecar/endpoint.ts'
+import type { PostQuestion } from '../../sidecar/failsafe-post.ts'
 import { Gateway } from '../../sidecar/gateway.ts'
 import type { Metrics } from '../../sidecar/metrics.ts'
 import { type AskRole, Peers } from '../../sidecar/peers.ts'
+import type { Signer } from '../../sidecar/signer.ts'
 import { Status } from '../../sidecar/status.ts'
 import type { SimApiClient } from './sim-client.ts'
 import { SidecarPort } from './sim-port.ts'
@@ -32,6 +34,9 @@ export type SimSidecarOptions = {
   log: Log
   probePort: () => Promise<'port-open' | 'port-refused'>
   askRole: AskRole
+  postQuestion: PostQuestion
+  /** When given, failsafe is on. */
+  signer: Signer | undefined
   /** What no handler caught. */
   onProblem: (problem: unknown) => void
 }
@@ -45,7 +50,8 @@ export class SimSidecar {
   readonly #endpoint: Endpoint
 
   constructor(options: SimSidecarOptions) {
-    const { process, client, chance, timings, identity, address, log, probePort, askRole } = options
+    const { process, client, chance, timings, identity, address, log, probePort, askRole, postQuestion, signer } =
+      options
     const metrics = noMetrics
     const clock = process
     this.process = process
@@ -62,6 +68,8 @@ export class SimSidecar {
       random: chance,
       probePort,
       askRole,
+      postQuestion,
+      signer,
     })
     const { candidate } = this
     this.#gateway = new Gateway({

@@ -1,4 +1,5 @@
 // The whole of a simulation: pods, relays and an API server under one seed, what goes wrong, and those who watch over them.
+import { FAILSAFE_LIMIT_MS } from '../../shared/failsafe.ts'
 import { PROFILES, type ProfileName, type Timings } from '../../shared/timings.ts'
 import type { Dialect } from './flink-dialect.ts'
 import { resourceOf } from './kube-resources.ts'
@@ -78,9 +79,11 @@ export class SimWorld {
     const relays = Math.floor(chance() * 2.5)
     // A native elector takes whatever its own lease of 15 s has passed over: longer terms are not promised beside it.
     const native = profile !== 'tolerant' && chance() < 0.3
+    const failsafe = !native && chance() < 0.3
     const dialect = DIALECTS[Math.floor(chance() * DIALECTS.length)] ?? '2.3'
     const { leaseMs } = this.#timings
-    this.plan = options.plan ?? makePlan({ chance: seededFor(seed, 'plan'), untilMs: faultyMs, leaseMs, native })
+    this.plan =
+      options.plan ?? makePlan({ chance: seededFor(seed, 'plan'), untilMs: faultyMs, leaseMs, native, failsafe })
     this.#api = new SimApi(this.time, seededFor(seed, 'api'))
     this.#network = new Network(this.time, seededFor(seed, 'network'))
     const violate = (rule: string, what: string): void => {
@@ -89,9 +92,17 @@ export class SimWorld {
     const { time } = this
     const [pods, ledger, timings] = [this.#pods, this.#ledger, this.#timings]
     const natives = (): SimNative[] => (this.#native === undefined ? [] : [this.#native])
-    this.#leaders = new LeaderCheck({ time, pods, natives, ledger, timings, violate })
+    this.#leaders = new LeaderCheck({
+      time,
+      pods,
+      natives,
+      ledger,
+      timings,
+      termMs: failsafe ? FAILSAFE_LIMIT_MS : timings.renewDeadlineMs,
+      violate,
+    })
     this.#store = new StoreCheck(ledger, violate)
-    this.#told = new ToldCheck(time, ledger, violate)
+    this.#told = new ToldCheck(time, ledger, violate, failsafe ? FAILSAFE_LIMIT_MS : 0)
     this.#calls = new LockCalls(time)
     this.#revival = new Revival({
       time,
@@ -100,6 +111,7 @@ export class SimWorld {
       lock: () => this.#api.store.find(CONFIG_MAPS, NAMESPACE, LOCK),
       timings,
       store: this.#store,
+      strangersWaitMs: failsafe ? 1.15 * FAILSAFE_LIMIT_MS : 0,
       violate,
     })
     const watchdog = this.#watchdog()
@@ -112,6 +124,7 @@ export class SimWorld {
           api: this.#api,
           network: this.#network,
           timings,
+          failsafe,
           dialect: chance() < 0.8 ? dialect : (DIALECTS[Math.floor(chance() * DIALECTS.length)] ?? '2.3'),
           wallOffsetMs: (chance() - 0.5) * 1_000,
           podAt: host => pods.find(pod => pod.host === host),
