@@ -745,8 +745,8 @@ const FAILSAFE = [
   rule(
     'a promise is signed by that member',
     'sidecar/failsafe.ts',
-    'signer.verify(promiseText(question), textIn(text).signature, key)',
-    'key !== textIn(text).signature',
+    'signer.verify(promiseText(question), signature, key)',
+    'key !== signature',
     asking,
     failsafeSidecars,
   ),
