@@ -62,7 +62,9 @@ export class JobStore {
       const known = this.#known.get(name)
       if (known !== undefined) return { status: 200, body: known }
       const term = this.#options.term()
-      // Without a term it is told as it is: whoever reads it can write nothing.
+      // Without a term it is told as it is: whoever reads it can write nothing. It is not refused, because a JVM that lost
+      // its term before the answer to its last write has to find out whether that was made: else it deletes a checkpoint's
+      // file that the next leader goes on from (`KubernetesStateHandleStore.addAndLock`).
       return term === undefined ? await this.#send('GET', name) : (await this.#stamped(name, term)).read
     })
   }

@@ -123,6 +123,8 @@ t.test('a takeover goes on from the last checkpoint that was completed before it
   t.match(old, { restored: 1, completed: 2 })
   const [stray] = takeovers([...before, granted('b', 30), restoring('b', 40, 2), completed('a', 50, 3)], 25, 100)
   t.match(stray, { stray: [3] })
+  const [late] = takeovers([...before, granted('b', 30), restoring('b', 40, 3), completed('a', 50, 3)], 25, 100)
+  t.match(late, { stray: [] }, 'an old leader may learn late that its last write was made')
   const [anew] = takeovers([...before, granted('b', 30), line('b', 40, 'No checkpoint found during restore.')], 25, 100)
   t.match(anew, { restored: 0, completed: 2 })
 })

@@ -508,6 +508,13 @@ const FENCE = [
     SIMULATION,
   ),
   rule(
+    'whoever lost the term may still look whether a write of his was made',
+    JOB_STORE,
+    "return term === undefined ? await this.#send('GET', name)",
+    "return term === undefined ? this.#fenced(name, 'this pod does not lead')",
+    tests('test/sidecar/job-store-late.test.ts'),
+  ),
+  rule(
     'a ConfigMap does not become too large',
     'sidecar/size-limit.ts',
     'if (bytes <= MAX_DATA_BYTES || bytes <= dataBytes(before)) return undefined',

@@ -1,5 +1,6 @@
 // The same faults against Flink's built-in HA, for comparison.
 import t from 'tap'
-import { play } from './play.ts'
+import { namesOf, play } from './play.ts'
 
-await play(t, { mode: 'builtin', setup: { mode: 'builtin', flink: '2.3.0' } })
+const about = namesOf(({ modes, needsRig, needsClocks }) => modes === undefined && !needsRig && !needsClocks)
+await play(t, 'builtin', [{ mode: 'builtin', setup: { mode: 'builtin', flink: '2.3.0' } }], about)

@@ -3,7 +3,7 @@ import { appendFile, mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Agent } from '../live/agent.ts'
-import type { Namespace } from '../live/cluster.ts'
+import { type Namespace, until } from '../live/cluster.ts'
 import { IMAGE, STORAGE, storagePath } from '../live/manifests.ts'
 
 /** What a JobManager's `GET /leader` answered between two times, or why it did not. */
@@ -90,6 +90,7 @@ export class Prober {
       },
     ])
     await namespace.kubectl(['wait', '--for=condition=Ready', `pod/${NAME}`, '--timeout=120s'])
+    await until('the first notes', 60_000, async () => (await agent.shell(`[ -s ${env.OUT} ] && echo yes`)) === 'yes')
     await mkdir(RESULTS, { recursive: true })
     return new Prober(agent, env.OUT, join(RESULTS, `${namespace.name}.jsonl`))
   }

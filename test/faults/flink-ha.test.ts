@@ -1,5 +1,6 @@
-// Real faults against flink-ha.
+// Real faults of single pods against flink-ha.
 import t from 'tap'
-import { play } from './play.ts'
+import { namesOf, play } from './play.ts'
 
-await play(t, { mode: 'flink-ha', setup: { mode: 'flink-ha', flink: '2.3.0', relay: true } })
+const about = namesOf(({ needsRig, needsClocks }) => !needsRig && !needsClocks)
+await play(t, 'flink-ha', [{ mode: 'flink-ha', setup: { mode: 'flink-ha', flink: '2.3.0', relay: true } }], about)

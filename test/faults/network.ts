@@ -1,6 +1,5 @@
 // Cuts a pod off, by rules in its own network namespace: they touch no other pod and end with it.
 import type { Agent } from '../live/agent.ts'
-import { nowMs } from '../live/cluster.ts'
 
 const CHAIN = 'FLINK_HA_FAULT'
 /** DROP: packets vanish, as in a broken network. REJECT: connections are refused and reset, as by a firewall. */
@@ -19,10 +18,9 @@ export const cutOff = async (agent: Agent, pod: string, hosts: readonly string[]
     `iptables -w -A ${CHAIN} -p tcp -s ${host} -j ${target}`,
   ])
   const jumps = ['OUTPUT', 'INPUT'].map(chain => `iptables -w -I ${chain} -j ${CHAIN}`)
-  const atMs = nowMs()
-  // The rules stand before they are jumped to: all begin at once.
-  await agent.inNetwork(pod, [`iptables -w -N ${CHAIN}`, ...rules, ...jumps].join('\n'))
-  return atMs
+  // The rules stand before they are jumped to: all begin at once. What comes before may take seconds on a busy machine.
+  const script = [`iptables -w -N ${CHAIN}`, ...rules, 'date +%s%N', ...jumps].join('\n')
+  return agent.here(Number(await agent.inNetwork(pod, script)) / 1e6)
 }
 
 /** @throws Error when nothing met the cut: then it was none. Without an effect where the pod is gone. */

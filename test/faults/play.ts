@@ -4,53 +4,65 @@ import type { Test } from 'tap'
 import { PROFILES } from '../../shared/timings.ts'
 import { rig } from '../live/faults.ts'
 import type { Setup } from '../live/manifests.ts'
-import { noCluster, strike } from '../live/scene.ts'
-import { withClocks } from './clocks.ts'
-import { type Expected, KINDS, type Kind, type Mode } from './kinds.ts'
+import { noCluster, type Prelude, strike } from '../live/scene.ts'
+import { type Expected, KINDS, type Kind, MODES, type Mode } from './kinds.ts'
 import { keep, type Result, table } from './report.ts'
 import { playRound, recovered, type Sample, type Stage, set } from './round.ts'
+import { together } from './together.ts'
 
 const ROUNDS = Number(process.env['FLINK_HA_FAULT_ROUNDS'] ?? 1)
-const MODES = (process.env['FLINK_HA_FAULT_MODES'] ?? 'flink-ha').split(',')
+const CHOSEN_MODES: readonly string[] = (process.env['FLINK_HA_FAULT_MODES'] ?? 'flink-ha').split(',')
 /** Quick ones, of each sort one: some six minutes. */
 const FEW = ['jvm-kill', 'graceful', 'force-delete', 'sidecar-freeze', 'partition-reject', 'etcd-kill']
 const CHOSEN = process.env['FLINK_HA_FAULTS'] ?? ''
 /** A leader again after the last fault: a lease for those that have to wait for one, and room for the machine. */
 const BACK_MS = PROFILES.default.leaseMs + 5_000
 
-const ABOUT_CLOCKS = Object.keys(KINDS).filter(name => KINDS[name]?.needsClocks)
+export const namesOf = (which: (kind: Kind) => boolean): string[] =>
+  Object.keys(KINDS).filter(name => which(KINDS[name]!))
 
-/** Chosen by the environment, possible on the stage, and, where all are chosen, what the stage is about. */
-const namesOf = (mode: Mode, clocks: boolean, about: readonly string[]): string[] => {
-  const names = CHOSEN === '' ? FEW : CHOSEN === 'all' ? about : CHOSEN.split(',')
-  return names.filter(
-    name => (KINDS[name]?.modes ?? [mode]).includes(mode) && ABOUT_CLOCKS.includes(name) === clocks && name in KINDS,
-  )
-}
+export type Plan = { mode: Mode; setup: Setup; prelude?: Prelude }
 
-export type Plan = {
-  mode: Mode
-  setup: Setup
-  /** Kinds to play if all are chosen; by default those that are possible. */
-  about?: readonly string[]
-  /** With wall clocks that can be set: the kinds that need them, and no others. */
-  clocks?: boolean
-}
-
-export const play = async (t: Test, { mode, setup, about, clocks = false }: Plan): Promise<void> => {
-  const names = namesOf(mode, clocks, about ?? Object.keys(KINDS))
-  const purpose = clocks ? `${mode}-clocks` : mode
+/**
+ * Plays the kinds that are chosen among the given ones. Several plans are played side by side: each fault strikes all of
+ * their stages at once, if it is one of the control plane that they share.
+ */
+export const play = async (
+  t: Test,
+  purpose: string,
+  plans: readonly Plan[],
+  about: readonly string[],
+): Promise<void> => {
+  const cast = plans.filter(({ mode }) => CHOSEN_MODES.includes(mode))
+  const chosen = CHOSEN === '' ? FEW : CHOSEN.split(',')
+  const names = about.filter(name => CHOSEN === 'all' || chosen.includes(name))
   const skip =
-    noCluster || (!MODES.includes(mode) && `not in FLINK_HA_FAULT_MODES`) || (names.length === 0 && 'not chosen')
+    noCluster ||
+    (cast.length === 0 && 'not in FLINK_HA_FAULT_MODES') ||
+    (names.length === 0 && 'not in FLINK_HA_FAULTS')
   await t.test(`faults, ${purpose}`, { skip }, async t => {
-    const stage = await set(purpose, mode, setup, clocks ? withClocks(setup) : undefined)
-    t.teardown(() => strike(stage, !t.passing()))
-    const result: Result = { at: new Date().toISOString(), flink: setup.flink, samples: [], failures: [] }
+    t.jobs = cast.length
+    const stages = await Promise.all(
+      cast.map(async ({ mode, setup, prelude }) => {
+        const stage = await set(cast.length > 1 ? `${purpose}-${mode}` : purpose, mode, setup, prelude)
+        t.teardown(() => strike(stage, !t.passing()))
+        return stage
+      }),
+    )
+    const result: Result = { at: new Date().toISOString(), flink: plans[0]!.setup.flink, samples: [], failures: [] }
     for (let round = 1; round <= ROUNDS; round++)
       for (const name of names) {
         const kind = KINDS[name]!
         const skip = kind.needsRig === true && rig === '' && 'FLINK_HA_RIG names no rig'
-        await t.test(`${kind.what}, round ${round}`, { skip }, t => playOne(t, stage, name, kind, round, result))
+        const struck = stages.filter(({ mode }) => (kind.modes ?? MODES).includes(mode))
+        const shared = together(kind, struck.length)
+        await Promise.all(
+          struck.map(stage =>
+            t.test(`${kind.what}, ${stage.mode}, round ${round}`, { skip, buffered: true }, t =>
+              playOne(t, stage, name, kind.needsRig === true ? shared.kind : kind, round, result).finally(shared.leave),
+            ),
+          ),
+        )
         t.comment(await keep(purpose, result))
       }
     t.comment(`\n${table(result.samples)}`)
@@ -70,7 +82,7 @@ export const playOne = async (
     result.samples.push(sample)
     t.comment(JSON.stringify(sample))
     if (sample.recoveredMs === null) await anew(stage)
-    if (stage.mode !== 'builtin') check(t, sample, (stage.mode === 'failsafe' && kind.failsafe) || kind.expected)
+    if (stage.mode !== 'builtin') check(t, sample, kind.differs?.[stage.mode] ?? kind.expected)
   } catch (error) {
     const { message } = error as Error
     result.failures.push({ kind: name, mode: stage.mode, round, problem: message })

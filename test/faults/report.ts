@@ -44,13 +44,20 @@ export const table = (samples: readonly Sample[]): string => {
   return [HEAD, HEAD.map(() => '---'), ...rows].map(cells => `| ${cells.join(' | ')} |`).join('\n')
 }
 
+const MODE_NAMES: { readonly [mode in Mode]: string } = {
+  builtin: 'built-in',
+  'flink-ha': 'flink-ha',
+  failsafe: 'flink-ha, failsafe',
+  'end-deposed': 'flink-ha, end-deposed',
+}
+
 const row = (samples: readonly Sample[]): string[] => {
   const [{ kind, mode }] = samples as [Sample]
   const count = (bad: (sample: Sample) => boolean): string => String(samples.filter(bad).length)
   const spread = (value: (sample: Sample) => number, digits: number): string => spreadOf(samples.map(value), digits)
   return [
     KINDS[kind]?.what ?? kind,
-    mode === 'builtin' ? 'built-in' : mode === 'failsafe' ? 'flink-ha, failsafe' : 'flink-ha',
+    MODE_NAMES[mode],
     String(samples.length),
     mode === 'builtin' ? '–' : count(({ validOverlapMs }) => validOverlapMs > 0),
     spread(({ flinkOverlapMs }) => flinkOverlapMs / 1000, 1),

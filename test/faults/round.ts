@@ -90,13 +90,14 @@ const strikeAndHeal = async (
 /** The leader, once a checkpoint has been completed under it since the call. */
 export const recovered = async ({ cluster, jobId }: Stage): Promise<Pod> => {
   let before: { pod: string; completed: number } | undefined
-  return await until('a leader whose job goes on', PATIENCE_MS, async () => {
+  const look = async (): Promise<Pod | undefined> => {
     const leader = await cluster.leaderNow()
     if (leader === undefined) return undefined
     const completed = await cluster.completed(leader, jobId)
     if (before?.pod !== leader.name || completed < before.completed) before = { pod: leader.name, completed }
     return completed > before.completed ? leader : undefined
-  })
+  }
+  return await until('a leader whose job goes on', PATIENCE_MS, look, 1_000)
 }
 
 /** A container that was killed is not used again. */

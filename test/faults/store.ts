@@ -69,7 +69,11 @@ export type Takeover = {
   restored: number | undefined
   /** The last one that any leader before it had logged as completed by then. */
   completed: number
-  /** What others logged as completed after that, until the next takeover: of no use to anybody, and maybe written over it. */
+  /**
+   * What others logged as completed after that, until the next takeover, and is newer than what the new leader went on from:
+   * of no use to anybody, and maybe written over it. (An old leader that was cut off between the store's write and its
+   * answer tells of that checkpoint when it reads the store again.)
+   */
   stray: number[]
 }
 
@@ -85,15 +89,17 @@ export const takeovers = (logged: readonly Logged[], fromMs: number, toMs: numbe
         atMs >= grant.atMs && atMs < endMs && pod === grant.pod && (RESTORING.test(line) || ANEW.test(line)),
     )
     const readMs = restoring?.atMs ?? endMs
+    const restored = restoring && checkpointOf(RESTORING, restoring)
     const isOwn = ({ pod, atMs }: Logged): boolean => pod === grant.pod && atMs >= grant.atMs
     const others = lines.filter(line => !isOwn(line) && COMPLETED.test(line.line))
+    const idsOf = (logged: readonly Logged[]): number[] => logged.map(one => checkpointOf(COMPLETED, one))
     return [
       {
         pod: grant.pod,
         grantedMs: grant.atMs,
-        restored: restoring && checkpointOf(RESTORING, restoring),
-        completed: Math.max(0, ...others.filter(({ atMs }) => atMs <= readMs).map(one => checkpointOf(COMPLETED, one))),
-        stray: others.filter(({ atMs }) => atMs > readMs && atMs < endMs).map(one => checkpointOf(COMPLETED, one)),
+        restored,
+        completed: Math.max(0, ...idsOf(others.filter(({ atMs }) => atMs <= readMs))),
+        stray: idsOf(others.filter(({ atMs }) => atMs > readMs && atMs < endMs)).filter(id => id > (restored ?? 0)),
       },
     ]
   })

@@ -10,6 +10,7 @@ import {
   PORT_LOCAL,
   PORT_POD,
 } from '../../shared/names.ts'
+import { deposedProbe } from '../../webhook/sidecar-spec.ts'
 
 export type Mode = 'builtin' | 'flink-ha'
 export type Setup = {
@@ -21,6 +22,8 @@ export type Setup = {
   relay?: boolean
   /** The leader goes on while the API server is away for everybody. */
   failsafe?: boolean
+  /** The kubelet ends a JVM that was deposed while it stood still. */
+  endDeposed?: boolean
   /** Where the sidecars find the API server, if not where every pod does. */
   apiServer?: string
   /** null: none. */
@@ -57,8 +60,11 @@ const properties = (namespace: string, setup: Setup): string =>
     '',
   ].join('\n')
 
-/** Without a request the kernel gives a busy JVM no more of a processor than the idlest other work of the machine. */
-const resources = { requests: { cpu: '200m' } }
+/**
+ * Without a request the kernel gives a busy JVM no more of a processor than the idlest other work of the machine. Small enough
+ * for three clusters on a node of two processors.
+ */
+const resources = { requests: { cpu: '80m' } }
 
 const podIp = { name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } }
 const field = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } })
@@ -162,6 +168,7 @@ export const jobManagers = (namespace: string, node: string, setup: Setup) => {
               env: ours ? [...env, { name: ENV_KUBERNETES_MASTER, value: `http://127.0.0.1:${PORT_LOCAL}` }] : env,
               ports: [{ containerPort: 6123 }, { containerPort: 6124 }, { containerPort: 8081 }],
               resources,
+              ...(setup.endDeposed && { livenessProbe: deposedProbe() }),
               volumeMounts: [{ name: 'flink-data', mountPath: '/flink-data' }],
             },
           ],

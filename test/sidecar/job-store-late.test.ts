@@ -124,3 +124,17 @@ t.test('an answer of an earlier term of the same pod is not kept in a later one'
   t.equal((await scene.read())?.data?.['value'], '3')
   t.equal(scene.real, '3')
 })
+
+t.test('whoever lost the term before the answer to a write may look whether it was made', async t => {
+  const scene = new Scene()
+  const object = await scene.read()
+  scene.holdNext('PUT')
+  const written = scene.put(object, '2')
+  await scene.held()
+  scene.turn(undefined)
+  const asked = scene.read()
+  scene.letGo()
+  await written
+  t.equal((await asked)?.data?.['value'], '2')
+  t.equal(await scene.put(object, '3'), 409, 'and may not write again')
+})
