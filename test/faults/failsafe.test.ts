@@ -1,4 +1,4 @@
-// Faults in which the failsafe must not help: the API server is not away for everybody, or nobody is there to be led.
+// Faults of single pods with the failsafe on: a leader that is cut off alone goes on as well, a dead JVM is not waited for.
 import t from 'tap'
 import { play } from './play.ts'
 

@@ -25,6 +25,8 @@ export type Expected = {
   leader: 'changes' | 'stays' | 'any'
   /** From the fault to the grant. */
   grantedWithinMs?: number
+  /** Somebody leads so soon after the healing, where that is later than ever. */
+  backWithinMs?: number
   /** Restarts of the job, all in all and after the healing. */
   restarts?: number
   restartsAfterHeal?: number
@@ -61,6 +63,7 @@ const SLACK_MS = 4_000
 const TOLD_MS = leaseMs / 2
 const LEASE: Expected = { leader: 'changes', grantedWithinMs: leaseMs + SLACK_MS }
 const FROZEN: Expected = { leader: 'changes', grantedWithinMs: JVM_LEASE_MS + SLACK_MS }
+/** Nothing comes of it; so with failsafe even where the leader alone is cut off (docs/decisions/0009). */
 const CALM: Expected = { leader: 'stays', restarts: 0 }
 /**
  * A JVM whose clock jumps ahead by more than Flink's renew deadline finds that it has not renewed for too long and gives its
@@ -156,6 +159,7 @@ export const KINDS: { [name: string]: Kind } = {
     settleMs: 8_000,
     strike: partition('DROP'),
     expected: { ...LEASE, toldFirst: true },
+    differs: { failsafe: CALM },
   },
   'partition-reject': {
     what: 'the leader’s pod is cut off from the API server for 60 s, connections are refused',
@@ -163,6 +167,7 @@ export const KINDS: { [name: string]: Kind } = {
     settleMs: 8_000,
     strike: partition('REJECT'),
     expected: { ...LEASE, toldFirst: true },
+    differs: { failsafe: CALM },
   },
   'partition-peers': {
     what: 'the leader’s pod is cut off from the other pods of its cluster for 20 s',
