@@ -13,8 +13,10 @@ export type Cached = {
 }
 
 export const cachedAfter = (before: Cached | undefined, object: ConfigMap | undefined, version: string): Cached => {
-  if (before === undefined) return { object, version, dataSince: version, former: {} }
-  const dataSince = sameData(before.object, object) ? before.dataSince : version
+  // A list's version may be above that of what it lists, and a writer names the latter.
+  const seen = object?.metadata.resourceVersion ?? version
+  if (before === undefined) return { object, version, dataSince: seen, former: {} }
+  const dataSince = sameData(before.object, object) ? before.dataSince : seen
   const former = sameTerm(before.object, object) ? before.former : leaderKeysOf(before.object)
   return { object, version, dataSince, former }
 }

@@ -472,7 +472,8 @@ export class Candidate {
     const target = this.#target
     if (target === undefined || !this.leading()) return { result: 'not-leading' }
     if (cached?.object === undefined || cached.dataSince !== since) return { result: 'stale' }
-    const outcome = await this.#patchConfigMap(target, { metadata: { resourceVersion: cached.version }, data: patch })
+    const { resourceVersion } = cached.object.metadata
+    const outcome = await this.#patchConfigMap(target, { metadata: { resourceVersion }, data: patch })
     if (outcome.result === 'conflict') return { result: 'stale' }
     if (outcome.result !== 'done') return { result: 'failed', ...pick(outcome) }
     const object = { ...cached.object, metadata: outcome.metadata, data: applyPatch(cached.object.data ?? {}, patch) }
@@ -555,14 +556,14 @@ export class Candidate {
     const path = configMapsPath(namespace)
     const annotations = { [ANNOTATION_TOKEN]: String(token) }
     const timeoutMs = timings.retryMs
-    const [object, version] = [this.#cached?.object, this.#cached?.version]
+    const object = this.#cached?.object
     const made = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, labels: haLabels(clusterId), annotations } }
     const outcome =
       object === undefined
         ? await attempt(client.request('POST', path, { body: made, timeoutMs }))
         : await attempt(
             client.request('PATCH', `${path}/${name}`, {
-              body: { metadata: { resourceVersion: version, annotations } },
+              body: { metadata: { resourceVersion: object.metadata.resourceVersion, annotations } },
               contentType: 'application/merge-patch+json',
               timeoutMs,
             }),

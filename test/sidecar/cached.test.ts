@@ -17,6 +17,15 @@ t.test('a renewal changes the version, not since when the data is what it is', a
   t.equal(cachedAfter(renewed, object('3'), '3').dataSince, '3')
 })
 
+t.test(
+  'what a list tells is as old as the object in it, not as the list: its version is the one that a writer names',
+  async t => {
+    const first = cachedAfter(undefined, object('4', { a: '1' }), '7')
+    t.match(first, { version: '7', dataSince: '4' })
+    t.match(cachedAfter(first, object('8', { a: '2' }), '11'), { version: '11', dataSince: '8' })
+  },
+)
+
 t.test('a deletion and a making are changes; two absences are none', async t => {
   const first = cachedAfter(undefined, object('1'), '1')
   const gone = cachedAfter(first, undefined, '2')
