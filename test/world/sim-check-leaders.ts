@@ -1,13 +1,15 @@
 // Never two leaders, by what happened and not by what the code says of itself (S1 to S10 of the safety properties).
+import { FAILSAFE_LIMIT_MS } from '../../shared/failsafe.ts'
 import { ANNOTATION_SUCCESSOR } from '../../shared/names.ts'
 import { compareVersions } from '../../shared/resource-version.ts'
 import type { Timings } from '../../shared/timings.ts'
 import { readRecord } from './flink-records.ts'
 import type { Change } from './kube-history.ts'
 import type { ApiCall } from './sim-api.ts'
-import { eraOf, type Ledger, rawIn, rawOf } from './sim-ledger.ts'
+import { eraOf, type Ledger, rawIn, rawOf, rosterOf } from './sim-ledger.ts'
 import type { SimNative } from './sim-native.ts'
 import type { SimPod } from './sim-pod.ts'
+import type { Rounds } from './sim-rounds.ts'
 import type { SimTime } from './sim-time.ts'
 
 export type Violate = (rule: string, what: string) => void
@@ -17,8 +19,8 @@ export type LeaderCheckOptions = {
   natives: () => readonly SimNative[]
   ledger: Ledger
   timings: Timings
-  /** How long a term may last after its last write: longer, when others may promise to wait. */
-  termMs: number
+  /** With failsafe: what others promised. */
+  rounds: Rounds | undefined
   violate: Violate
 }
 
@@ -27,6 +29,9 @@ type Seen = { leading: number | undefined; ended: Set<number>; version: string; 
 
 /** Clocks differ by up to 4 %; what is counted by another clock than the true one may be that much shorter. */
 const DRIFT = 0.025
+/** Of Flink's default configuration, and of its last renewal before it stopped. */
+const JVM_LEASE_MS = 15_000
+const TICK_MS = 6_000
 const NATIVE_LEASE_MS = 15_000
 const EPSILON_MS = 0.01
 
@@ -47,15 +52,26 @@ export class LeaderCheck {
     this.#versions(pod, seen)
     if (!candidate.leading()) return
     this.#alone(pod)
-    const { ledger, termMs, violate } = this.#options
+    const { ledger, violate } = this.#options
     const heldSinceMs = ledger.heldSinceMs.get(process.name) ?? Number.NEGATIVE_INFINITY
     const untilMs = process.monoMs() + candidate.validForMs()
-    if (untilMs > heldSinceMs + termMs + EPSILON_MS)
+    if (untilMs > this.#endMs(process.name, heldSinceMs) + EPSILON_MS)
       violate(
         'S4',
         `${pod.name} leads ${Math.round(untilMs - heldSinceMs)} ms after the sending of its last write that was made`,
       )
     if (seen.leading === undefined) violate('S10', `${pod.name} leads and has not said so`)
+  }
+
+  /** By the leader's own clock: its last write that was made, or the last promise of all the others, which have a limit. */
+  #endMs(process: string, heldSinceMs: number): number {
+    const { rounds, timings, ledger } = this.#options
+    const byWrites = heldSinceMs + timings.renewDeadlineMs
+    if (rounds === undefined) return byWrites
+    const limitMs = heldSinceMs + FAILSAFE_LIMIT_MS
+    // Whoever is alone in the roster has nobody to ask.
+    if (ledger.roster.length < 2) return limitMs
+    return Math.max(byWrites, Math.min(rounds.sinceMs(process) + timings.renewDeadlineMs, limitMs))
   }
 
   /** At most one valid believer. One that is stopped counts: were it to wake now, it would act. */
@@ -96,6 +112,20 @@ export class LeaderCheck {
         violate('S8', `${pod.name} shows version ${cachedVersion} after ${seen.cachedVersion}`)
       seen.cachedVersion = cachedVersion
     }
+  }
+
+  /** A JVM that is stopped for longer than its lease, within a term, is not led for: another one could do its work. */
+  frozen(pod: SimPod): void {
+    const { sidecar, jvm } = pod
+    if (sidecar === undefined || jvm === undefined || !jvm.process.paused || sidecar.process.paused) return
+    if (!sidecar.candidate.leading()) return
+    const { ledger, time, violate } = this.#options
+    const term = ledger.terms.get(sidecar.candidate.token)
+    // The lease of a JVM begins with the term: it has not had to renew before.
+    const ledMs = time.nowMs - (term?.beganMs ?? time.nowMs)
+    const steadyMs = Math.min(sidecar.process.steadyMs, jvm.process.steadyMs, ledMs)
+    if (steadyMs > JVM_LEASE_MS * (1 + 2 * DRIFT) + TICK_MS)
+      violate('L4', `${pod.name} leads, and its JVM has been stopped for ${Math.round(steadyMs)} ms of its term`)
   }
 
   began(pod: SimPod, token: number, resumed: boolean): void {
@@ -145,6 +175,7 @@ export class LeaderCheck {
     const { ledger, time } = this.#options
     const raw = change.type === 'DELETED' ? '' : rawOf(change.object)
     const before = ledger.era
+    if (change.type !== 'DELETED') ledger.roster = rosterOf(change.object)
     if (raw === before.raw) return
     ledger.era = eraOf(raw, time.nowMs)
     const holder = ledger.era.record?.holder ?? ''

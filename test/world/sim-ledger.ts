@@ -1,6 +1,6 @@
 // What really happened in a simulation, written down as it happens and apart from the code: which writes of the lock were
 // made, whose terms begun and ended, and which session of which JVM belongs to which term.
-import { ANNOTATION_LEADER } from '../../shared/names.ts'
+import { ANNOTATION_FAILSAFE, ANNOTATION_LEADER } from '../../shared/names.ts'
 import { type LeaderRecord, parseRecord } from '../../shared/record.ts'
 import type { KubeObject } from './kube-resources.ts'
 import type { ApiCall } from './sim-api.ts'
@@ -22,6 +22,8 @@ export class Ledger {
   readonly sessions = new Map<string, number>()
   /** Writes on their way or made, by what they write; their records are all different. */
   readonly writes = new Map<string, LockWrite>()
+  /** Whom the holder says that it would ask to wait, itself among them. */
+  roster: readonly string[] = []
   era: Era = { raw: '', record: undefined, sinceMs: 0 }
   /** When a record of this holder was last put into the lock. */
   readonly lastRecordMs = new Map<string, number>()
@@ -39,5 +41,14 @@ export const rawIn = (call: ApiCall): string | undefined => {
 }
 
 export const rawOf = (object: KubeObject | undefined): string => object?.metadata.annotations?.[ANNOTATION_LEADER] ?? ''
+
+export const rosterOf = (object: KubeObject): readonly string[] => {
+  try {
+    const roster: unknown = JSON.parse(object.metadata.annotations?.[ANNOTATION_FAILSAFE] ?? '[]')
+    return Array.isArray(roster) ? roster : []
+  } catch {
+    return []
+  }
+}
 
 export const eraOf = (raw: string, sinceMs: number): Era => ({ raw, record: parseRecord(raw), sinceMs })

@@ -8,6 +8,7 @@ export const FAULTS = [
   'lossy-api',
   'cut-api',
   'cut-peers',
+  'slow-peers',
   'cut-relay',
   'slow-relay',
   // watches
@@ -64,6 +65,8 @@ const WEIGHTS: { readonly [kind in FaultKind]?: number } = {
  * third party took away at once, without a thought of who may still believe to hold it.
  */
 const NOT_BESIDE_NATIVE: ReadonlySet<FaultKind> = new Set(['wall-step', 'lock-delete', 'lock-garble'])
+/** What failsafe is about is more frequent where it is on. */
+const OF_FAILSAFE: ReadonlySet<FaultKind> = new Set(['api-crash', 'api-freeze', 'cut-peers', 'slow-peers', 'cut-api'])
 const MEAN_MS = 12_000
 /** Faults begin when a leader had the time to be there. */
 const FIRST_MS = 15_000
@@ -82,11 +85,12 @@ export const makePlan = ({ chance, untilMs, leaseMs, native, failsafe }: PlanOpt
       chance() < share,
   )
   if (kinds.length === 0) return []
-  const total = kinds.reduce((sum, kind) => sum + (WEIGHTS[kind] ?? 1), 0)
+  const weight = (kind: FaultKind): number => (failsafe && OF_FAILSAFE.has(kind) ? 4 : (WEIGHTS[kind] ?? 1))
+  const total = kinds.reduce((sum, kind) => sum + weight(kind), 0)
   const draw = (): FaultKind => {
     let left = chance() * total
     for (const kind of kinds) {
-      left -= WEIGHTS[kind] ?? 1
+      left -= weight(kind)
       if (left < 0) return kind
     }
     return kinds[0] as FaultKind

@@ -21,6 +21,8 @@ export type Watchdog = {
   onLog: (pod: SimPod, message: string, fields: object) => void
   onCall: (pod: SimPod, call: ApiCall) => (result: KubeResponse | undefined) => void
   onJvm: (pod: SimPod, jvm: SimJvm, event: FlinkEvent) => void
+  /** One of failsafe leaves; the returned function is told whether it was promised. */
+  onQuestion: (process: SimProcess, body: string) => (promised: boolean) => void
   onCheckpoint: (id: number, session: string) => void
   onRestored: (id: number, session: string) => void
   onProblem: (problem: unknown) => void
@@ -220,6 +222,7 @@ export class SimPod {
   ): Promise<{ status: number; text: string }> {
     const peer = this.#options.podAt(host)
     const link = this.#options.network.link(this.end, peer?.end ?? 'nowhere')
+    const onAnswered = this.#options.watchdog.onQuestion(process, body)
     return new Promise((resolve, reject) => {
       const fail = (why: string): void => {
         cancel()
@@ -231,6 +234,7 @@ export class SimPod {
       const asked = { method: 'POST', url: '/failsafe', headers: { 'content-type': 'application/json' }, body }
       port.once(process, link, asked, (status, text) => {
         cancel()
+        onAnswered(status === 200)
         resolve({ status, text })
       })
     })

@@ -45,6 +45,8 @@ export class SimProcess implements Clock, TimeSource {
   readonly #onRan: () => void
   #alive = true
   #paused = false
+  /** Since when it is as it is. */
+  #sinceMs: number
   #timersDue: (() => void)[] = []
   #messages: (() => void)[] = []
   #onKill: (() => void)[] = []
@@ -57,6 +59,7 @@ export class SimProcess implements Clock, TimeSource {
     this.wallUs = machine.wallUs
     this.#chance = chance
     this.#onRan = onRan
+    this.#sinceMs = machine.time.nowMs
   }
 
   get alive(): boolean {
@@ -64,6 +67,10 @@ export class SimProcess implements Clock, TimeSource {
   }
   get paused(): boolean {
     return this.#paused
+  }
+  /** For how long it has been running, or stopped, without a break. */
+  get steadyMs(): number {
+    return this.machine.time.nowMs - this.#sinceMs
   }
 
   readonly after = (delayMs: number, run: () => void): (() => void) => {
@@ -92,13 +99,16 @@ export class SimProcess implements Clock, TimeSource {
 
   /** As SIGSTOP. */
   pause(): void {
+    if (this.#paused) return
     this.#paused = true
+    this.#sinceMs = this.machine.time.nowMs
   }
 
   /** What waited comes one after the other: the timers that were due, then the sockets, or the other way round. */
   resume(): void {
     if (!this.#paused) return
     this.#paused = false
+    this.#sinceMs = this.machine.time.nowMs
     const [timers, messages] = [this.#timersDue, this.#messages]
     this.#timersDue = []
     this.#messages = []

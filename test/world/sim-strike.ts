@@ -44,6 +44,10 @@ export const strike = (scene: Scene, fault: Fault): void => {
     case 'cut-peers':
       if (other !== undefined) network.link(pod.end, other.end).cutFor(durationMs)
       return
+    case 'slow-peers':
+      if (other !== undefined)
+        network.link(pod.end, other.end).storm({ maxDelayMs: 50 + size * 10_000, loss: 0 }, durationMs)
+      return
     case 'cut-relay':
       if (relay !== undefined) network.link(pod.end, relay.end).cutFor(durationMs)
       return

@@ -17,6 +17,7 @@ import { describe, type Fault, makePlan } from './sim-plan.ts'
 import { SimPod, type Watchdog } from './sim-pod.ts'
 import { Machine, SimProcess } from './sim-process.ts'
 import { SimRelay } from './sim-relay.ts'
+import { Rounds } from './sim-rounds.ts'
 import { LOCK, NAMESPACE } from './sim-sidecar.ts'
 import { strike } from './sim-strike.ts'
 import { type Chance, SimTime, seededFor } from './sim-time.ts'
@@ -62,6 +63,7 @@ export class SimWorld {
   readonly #told: ToldCheck
   readonly #calls: LockCalls
   readonly #revival: Revival
+  readonly #rounds = new Rounds()
   readonly #ran = new Set<SimPod>()
   #native: SimNative | undefined
   #natives = 0
@@ -98,7 +100,7 @@ export class SimWorld {
       natives,
       ledger,
       timings,
-      termMs: failsafe ? FAILSAFE_LIMIT_MS : timings.renewDeadlineMs,
+      rounds: failsafe ? this.#rounds : undefined,
       violate,
     })
     this.#store = new StoreCheck(ledger, violate)
@@ -189,6 +191,7 @@ export class SimWorld {
           pod.after(2_000, () => pod.startJvm())
         })
       },
+      onQuestion: (process, body) => this.#rounds.asked(process.name, body, process.monoMs()),
       onCheckpoint: (id, session) => this.#store.completed(id, session),
       onRestored: (id, session) => this.#store.restored(id, session),
       onProblem: problem => {
@@ -240,7 +243,10 @@ export class SimWorld {
 
   /** Somebody asks everybody now and then who leads. */
   #sample(): void {
-    for (const pod of this.#pods) this.#told.pod(pod)
+    for (const pod of this.#pods) {
+      this.#told.pod(pod)
+      this.#leaders.frozen(pod)
+    }
     for (const relay of this.#relays) this.#told.relay(relay)
     this.time.after(200 + this.#chance() * 1_800, () => this.#sample())
   }
