@@ -5,6 +5,7 @@ export type Job = { readonly atMs: number; readonly order: number; run: (() => v
 
 /** So many events are run in one turn of the event loop: microtasks run dry between any two immediates, and that is cheap. */
 const BATCH = 128
+const MIN_SWEPT = 128
 
 export class SimTime {
   nowMs = 0
@@ -12,9 +13,11 @@ export class SimTime {
   events = 0
   #heap: Job[] = []
   #order = 0
+  #sweepAt = MIN_SWEPT
 
   at(atMs: number, run: () => void): Job {
     const job = { atMs: Math.max(atMs, this.nowMs), order: this.#order++, run }
+    if (this.#heap.length >= this.#sweepAt) this.#sweep()
     this.#heap.push(job)
     this.#up(this.#heap.length - 1)
     return job
@@ -61,6 +64,13 @@ export class SimTime {
       job.run()
       return true
     }
+  }
+
+  /** Most timers are cancelled long before they are due. */
+  #sweep(): void {
+    this.#heap = this.#heap.filter(job => job.run !== undefined)
+    for (let at = (this.#heap.length >> 1) - 1; at >= 0; at--) this.#down(at)
+    this.#sweepAt = Math.max(MIN_SWEPT, 2 * this.#heap.length)
   }
 
   #pop(): void {
