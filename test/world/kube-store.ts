@@ -5,7 +5,6 @@
  *
  * Stored objects are frozen and handed out as they are: copy before changing one.
  */
-import { isDeepStrictEqual } from 'node:util'
 import { checkPreconditions, type DeleteOptions, graceOf } from './kube-deletion.ts'
 import { alreadyExists, KubeError, modified, notAllowed, notFound, untyped } from './kube-errors.ts'
 import { judge } from './kube-garbage.ts'
@@ -203,7 +202,7 @@ export class KubeStore {
     const object = changed(of, given, before, options.subresource)
     validate(of, object, before)
     // A write that changes nothing makes no version and no event.
-    if (isDeepStrictEqual(object, before)) return before
+    if (isSame(object, before)) return before
     return this.#commit(of, object, before, options.dryRun === true)
   }
 
@@ -249,6 +248,18 @@ export class KubeStore {
         this.patch(of, namespace, name, 'merge', { metadata: { ownerReferences: kept } })
       }
   }
+}
+
+/** Of JSON values, as `isDeepStrictEqual`; what a write left alone is the very same object. */
+const isSame = (a: unknown, b: unknown): boolean => {
+  if (a === b) return true
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
+  const names = Object.keys(a)
+  return (
+    Array.isArray(a) === Array.isArray(b) &&
+    names.length === Object.keys(b).length &&
+    names.every(name => Object.hasOwn(b, name) && isSame(a[name as never], b[name as never]))
+  )
 }
 
 const keyOf = (of: Resource, namespace: string, name: string): string => (of.namespaced ? `${namespace}/${name}` : name)

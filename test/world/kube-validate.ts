@@ -82,24 +82,31 @@ const wrongType = (of: Resource, value: unknown, field: string, wanted: string):
 }
 
 const stringMap = (of: Resource, field: string, value: unknown): void => {
-  if (value === undefined || value === null) return
+  if (value === undefined || value === null || Object.isFrozen(value)) return
   if (typeof value !== 'object' || Array.isArray(value)) throw wrongType(of, value, field, 'map[string]string')
   for (const entry of Object.values(value))
     if (typeof entry !== 'string' && entry !== null) throw wrongType(of, entry, field, 'string')
 }
 
-/** Go reads null as "not given"; a copy without them, in maps at any depth. */
+/** Go reads null as "not given"; a copy without them, in maps at any depth. What is stored, and frozen, has none. */
 const withoutNulls = (value: unknown): unknown => {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
   if (Array.isArray(value)) return value.map(withoutNulls)
-  if (typeof value !== 'object' || value === null) return value
-  const kept = Object.entries(value).filter(([, entry]) => entry !== null && entry !== undefined)
-  return Object.fromEntries(kept.map(([name, entry]) => [name, withoutNulls(entry)]))
+  const kept: Json = {}
+  for (const name of Object.keys(value)) {
+    const entry = (value as Json)[name]
+    if (entry === null || entry === undefined) continue
+    if (name === '__proto__') Object.defineProperty(kept, name, { ...OWN, value: withoutNulls(entry) })
+    else kept[name] = withoutNulls(entry)
+  }
+  return kept
 }
+const OWN = { enumerable: true, configurable: true, writable: true }
 
 /** @throws KubeError 422 with everything found */
 export const validate = (of: Resource, object: KubeObject, before: KubeObject | undefined): void => {
   const { metadata } = object
-  const causes = [...nameCauses(of, metadata), ...metaCauses(metadata)]
+  const causes = [...nameCauses(of, metadata), ...metaCauses(metadata, before?.metadata)]
   if (before !== undefined) causes.push(...immutableCauses(object, before))
   if (of.kind === 'ConfigMap') causes.push(...configMapCauses(object, before))
   if (of.kind === 'Pod' && !((object['spec'] as Json | undefined)?.['containers'] as unknown[] | undefined)?.length)
@@ -122,9 +129,11 @@ const nameCauses = (of: Resource, { name }: Meta): Cause[] => {
   return [cause('FieldValueInvalid', 'metadata.name', why, name)]
 }
 
-const metaCauses = (metadata: Meta): Cause[] => {
+/** What was accepted before is not looked at again. */
+const metaCauses = (metadata: Meta, before: Meta | undefined): Cause[] => {
   const causes: Cause[] = []
   for (const [key, value] of Object.entries(metadata.labels ?? {})) {
+    if (before?.labels?.[key] === value) continue
     if (!isLabelKey(key))
       causes.push(cause('FieldValueInvalid', 'metadata.labels', 'name part must be a label key', key))
     if (!isLabelValue(value))
@@ -138,9 +147,9 @@ const metaCauses = (metadata: Meta): Cause[] => {
       )
   }
   for (const key of Object.keys(metadata.annotations ?? {}))
-    if (!isLabelKey(key.toLowerCase()))
+    if (before?.annotations?.[key] === undefined && !isLabelKey(key.toLowerCase()))
       causes.push(cause('FieldValueInvalid', 'metadata.annotations', 'name part must be a qualified name', key))
-  if (bytesOf(metadata.annotations) > MAX_ANNOTATION_BYTES)
+  if (isLarger(metadata.annotations, MAX_ANNOTATION_BYTES))
     causes.push(tooLong('metadata.annotations', MAX_ANNOTATION_BYTES))
   for (const owner of metadata.ownerReferences ?? [])
     for (const field of ['apiVersion', 'kind', 'name', 'uid'] as const)
@@ -166,6 +175,8 @@ const immutableCauses = (object: KubeObject, before: KubeObject): Cause[] => {
 }
 
 const configMapCauses = (object: KubeObject, before: KubeObject | undefined): Cause[] => {
+  if (before !== undefined && object['data'] === before['data'] && object['binaryData'] === before['binaryData'])
+    return []
   const maps = [object['data'], object['binaryData']] as ({ [key: string]: string } | undefined)[]
   const causes = maps
     .flatMap(map => Object.keys(map ?? {}))
@@ -206,6 +217,13 @@ const leaseCauses = (object: KubeObject): Cause[] => {
       ),
     )
   return causes
+}
+
+/** A character has three bytes at most: most maps need no counting. */
+const isLarger = (map: { [name: string]: string } | undefined, bytes: number): boolean => {
+  let chars = 0
+  for (const key in map) chars += key.length + (map[key]?.length ?? 0)
+  return chars * 3 > bytes && bytesOf(map) > bytes
 }
 
 const bytesOf = (map: { [name: string]: string } | undefined): number =>
