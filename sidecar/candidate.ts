@@ -41,7 +41,7 @@ import type { Metrics } from './metrics.ts'
 import type { AskRole } from './peers.ts'
 import { type ProbePort, probePort } from './port-probe.ts'
 import type { Signer } from './signer.ts'
-import { joinedWith, parseJoined, parseKey, Standbys } from './standbys.ts'
+import { type Joined, joinedWith, parseKey, Standbys } from './standbys.ts'
 
 export type CandidateOptions = {
   identity: string
@@ -115,7 +115,7 @@ export class Candidate {
         ...options,
         signer,
         timeoutMs: timings.retryMs,
-        joined: () => parseJoined(this.#cached?.object),
+        joined: () => this.#joined(),
         dispatch: event => this.#dispatch(event),
       })
     this.#state = this.#election.initial
@@ -358,7 +358,7 @@ export class Candidate {
         log.info({ token: action.token, resumed: action.resumed }, 'leading')
         this.jvmEvent({ type: 'leading', leading: true, resumed: action.resumed })
         this.#standbys.start(
-          () => parseJoined(this.#cached?.object),
+          () => this.#joined(),
           this.#options.timings.retryMs,
           () => this.#notePeers(),
         )
@@ -413,7 +413,7 @@ export class Candidate {
     // A leader joins as well, by the way: whoever is deposed later has nothing to write.
     const address = this.#address()
     const joins = address !== '' && write.kind !== 'release'
-    const candidates = joins ? joinedWith(parseJoined(current), this.identity, address) : undefined
+    const candidates = joins ? joinedWith(this.#joined(), this.identity, address) : undefined
     if (stale) this.#settleData(write.data, { result: 'stale' })
     const outcome =
       lockKind === 'configmap'
@@ -495,6 +495,10 @@ export class Candidate {
     )
   }
 
+  #joined(): Joined {
+    return this.#cached?.joined ?? {}
+  }
+
   #address(): string {
     const address = this.#options.address()
     return address === '' || this.failsafe === undefined ? address : `${address}#${this.failsafe.key}`
@@ -503,7 +507,7 @@ export class Candidate {
   /** Who can be asked: who joined with a key, but for those that did not answer the last time, and would not then either. */
   #notePeers(): void {
     if (this.failsafe === undefined) return
-    const joined = Object.entries(parseJoined(this.#cached?.object))
+    const joined = Object.entries(this.#joined())
     const members = joined
       .filter(([id, told]) => id !== this.identity && parseKey(told) !== undefined && !this.#standbys.mute(id))
       .map(([id]) => id)
@@ -519,7 +523,7 @@ export class Candidate {
     const joinsAnyway = this.#options.lockKind === 'configmap' || this.failsafe === undefined
     const idle = !this.#state.standing || (this.leading() && joinsAnyway) || holderOf(this.#state.lock) === ''
     if (address === '' || target === undefined || object === undefined || idle || this.#joining) return
-    const candidates = joinedWith(parseJoined(object), this.identity, address)
+    const candidates = joinedWith(this.#joined(), this.identity, address)
     if (candidates === undefined) return
     this.#joining = true
     const metadata = {

@@ -17,10 +17,14 @@ const MAX_JOINED = 16
 /** Address, and the key if there is one. */
 const JOINED = /^([0-9a-fA-F.:]{2,45}):(\d{1,5})(?:#([\w-]{43}))?$/
 
+/** The annotation as it stands. */
+export const joinedIn = (object: ConfigMap | undefined): string | undefined =>
+  object?.metadata.annotations?.[ANNOTATION_CANDIDATES]
+
 /** Identities and addresses from the annotation; what cannot be read is nobody. */
 export const parseJoined = (object: ConfigMap | undefined): Joined => {
   try {
-    const value: unknown = JSON.parse(object?.metadata.annotations?.[ANNOTATION_CANDIDATES] ?? '{}')
+    const value: unknown = JSON.parse(joinedIn(object) ?? '{}')
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return {}
     const entries = Object.entries(value).filter(
       (entry): entry is [string, string] => parseAddress(entry[1]) !== undefined,

@@ -1,7 +1,7 @@
 // What the endpoint tells of the leader, put together from the candidate.
 import { holderOf } from '../shared/election.ts'
 import type { Candidate } from './candidate.ts'
-import { componentsOf, type LeaderDocument, podOf } from './leader.ts'
+import { type LeaderDocument, podOf } from './leader.ts'
 import { LeaderIndex } from './leader-index.ts'
 
 export class Status extends LeaderIndex {
@@ -25,6 +25,8 @@ const validForMs = (candidate: Candidate): number => {
   return holder === candidate.identity || holder === '' ? 0 : candidate.recordValidForMs()
 }
 
+const NONE: LeaderDocument['components'] = { jobs: {} }
+
 /** Never a stale name. */
 const leaderOf = (candidate: Candidate): LeaderDocument => {
   const { lock } = candidate
@@ -41,6 +43,6 @@ const leaderOf = (candidate: Candidate): LeaderDocument => {
     validForMs: validMs,
     transitions: lock?.record?.transitions ?? 0,
     lastUpdate: candidate.history.lastChange,
-    components: known ? componentsOf(candidate.cached?.object, candidate.cached?.former) : { jobs: {} },
+    components: known ? (candidate.cached?.components ?? NONE) : NONE,
   }
 }

@@ -603,7 +603,7 @@ const FENCE = [
   rule(
     'a renewal that is written as a replacement does not undo data',
     'sidecar/cached.ts',
-    'sameData(before.object, object) ? before.dataSince : seen',
+    'hasSameData ? before.dataSince : seen',
     'before.dataSince',
     tests('test/sidecar/cached.test.ts'),
     SIMULATION,
