@@ -3,6 +3,7 @@ import type { LeaderDocument } from '../../sidecar/leader.ts'
 import type { Violate } from './sim-check-leaders.ts'
 import type { Ledger } from './sim-ledger.ts'
 import type { SimPod } from './sim-pod.ts'
+import type { SimProcess } from './sim-process.ts'
 import type { SimRelay } from './sim-relay.ts'
 import type { SimTime } from './sim-time.ts'
 
@@ -18,11 +19,7 @@ export class ToldCheck {
   /** The lock as each sidecar sees it, and since when it does. */
   readonly #sights = new Map<string, { lock: unknown; raw: string; sinceMs: number }>()
 
-  readonly #promisedMs: number
-
-  /** `promisedMs`: for so long a record may stand by promises alone, which are as good as a sight of it. */
-  constructor(time: SimTime, ledger: Ledger, violate: Violate, promisedMs: number) {
-    this.#promisedMs = promisedMs
+  constructor(time: SimTime, ledger: Ledger, violate: Violate) {
     this.#time = time
     this.#ledger = ledger
     this.#violate = violate
@@ -40,6 +37,12 @@ export class ToldCheck {
     this.#sights.set(sidecar.process.name, { lock, raw, sinceMs })
   }
 
+  /** Its leader asked it for a promise: that is as good as a sight of its record. */
+  asked(process: SimProcess): void {
+    const sight = this.#sights.get(process.name)
+    if (sight !== undefined) sight.sinceMs = this.#time.nowMs
+  }
+
   /** `GET /leader` of a sidecar. */
   pod(pod: SimPod): void {
     const { sidecar } = pod
@@ -52,7 +55,7 @@ export class ToldCheck {
     const leaseMs = candidate.lock?.record?.leaseMs ?? 0
     const seenForMs = this.#time.nowMs - (this.#sights.get(sidecar.process.name)?.sinceMs ?? 0)
     // How long a leader may speak of itself is looked at where terms are.
-    if (told.name !== null && !told.isLeader && seenForMs > leaseMs * (1 + DRIFT) + SLACK_MS + this.#promisedMs)
+    if (told.name !== null && !told.isLeader && seenForMs > leaseMs * (1 + DRIFT) + SLACK_MS)
       this.#violate('told', `${pod.name} tells ${told.name}, whose record it saw ${Math.round(seenForMs)} ms ago`)
   }
 

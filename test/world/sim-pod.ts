@@ -23,6 +23,8 @@ export type Watchdog = {
   onJvm: (pod: SimPod, jvm: SimJvm, event: FlinkEvent) => void
   /** One of failsafe leaves; the returned function is told whether it was promised. */
   onQuestion: (process: SimProcess, body: string) => (promised: boolean) => void
+  /** Such a question is heard by this process. */
+  onAsked: (process: SimProcess) => void
   onCheckpoint: (id: number, session: string) => void
   onRestored: (id: number, session: string) => void
   onProblem: (problem: unknown) => void
@@ -232,11 +234,12 @@ export class SimPod {
       const port = peer?.sidecar?.port
       if (port === undefined) return void link.send(() => process.deliver(() => fail('connection refused')))
       const asked = { method: 'POST', url: '/failsafe', headers: { 'content-type': 'application/json' }, body }
-      port.once(process, link, asked, (status, text) => {
+      const whole = (status: number, text: string): void => {
         cancel()
         onAnswered(status === 200)
         resolve({ status, text })
-      })
+      }
+      port.once(process, link, asked, whole, () => this.#options.watchdog.onAsked(port.process))
     })
   }
 

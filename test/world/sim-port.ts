@@ -81,11 +81,21 @@ export class SidecarPort {
     }
   }
 
-  /** One question on a connection of its own, whose end nobody waits for. */
-  once(client: SimProcess, link: Link, asked: Asked, whole: (status: number, text: string) => void): void {
+  /** One question on a connection of its own, whose end nobody waits for. `taken`: it is heard here. */
+  once(
+    client: SimProcess,
+    link: Link,
+    asked: Asked,
+    whole: (status: number, text: string) => void,
+    taken: () => void = ignore,
+  ): void {
     const answered = (status: number, text: string): void => client.deliver(() => whole(status, text))
     const sink = { whole: answered, head: ignore, chunk: ignore, end: ignore, cut: ignore }
-    link.send(() => this.process.deliver(() => this.#take(new SimSocket(), 'pod', asked, link, sink)))
+    const take = (): void => {
+      taken()
+      this.#take(new SimSocket(), 'pod', asked, link, sink)
+    }
+    link.send(() => this.process.deliver(take))
   }
 
   #take(socket: SimSocket, scope: Scope, asked: Asked, back: Back, sink: Sink): void {

@@ -104,7 +104,7 @@ export class SimWorld {
       violate,
     })
     this.#store = new StoreCheck(ledger, violate)
-    this.#told = new ToldCheck(time, ledger, violate, failsafe ? FAILSAFE_LIMIT_MS : 0)
+    this.#told = new ToldCheck(time, ledger, violate)
     this.#calls = new LockCalls(time)
     this.#revival = new Revival({
       time,
@@ -192,6 +192,7 @@ export class SimWorld {
         })
       },
       onQuestion: (process, body) => this.#rounds.asked(process.name, body, process.monoMs()),
+      onAsked: process => this.#told.asked(process),
       onCheckpoint: (id, session) => this.#store.completed(id, session),
       onRestored: (id, session) => this.#store.restored(id, session),
       onProblem: problem => {
