@@ -37,9 +37,11 @@ const HEAD = [
 
 export const table = (samples: readonly Sample[]): string => {
   const known = Object.keys(KINDS)
+  // Rolling updates are no kind of fault: last.
+  const placeOf = ({ kind }: Sample): number => (known.includes(kind) ? known.indexOf(kind) : known.length)
   const groups = [...grouped(samples, ({ kind, mode }) => `${kind} ${mode}`).values()]
   const rows = groups
-    .toSorted((a, b) => known.indexOf(a[0]!.kind) - known.indexOf(b[0]!.kind) || a[0]!.mode.localeCompare(b[0]!.mode))
+    .toSorted((a, b) => placeOf(a[0]!) - placeOf(b[0]!) || a[0]!.mode.localeCompare(b[0]!.mode))
     .map(row)
   return [HEAD, HEAD.map(() => '---'), ...rows].map(cells => `| ${cells.join(' | ')} |`).join('\n')
 }
