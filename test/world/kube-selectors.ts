@@ -38,12 +38,13 @@ const fieldTests = (of: Resource, selector: string): Matcher[] =>
             ? `field label not supported: ${field}`
             : `"${field}" is not a known field selector: only "metadata.name", "metadata.namespace"`,
         )
-      return object => (fieldOf(object, field) === wanted.trim()) === (operator !== '!=')
+      const [steps, value] = [field.split('.'), wanted.trim()]
+      return object => (fieldOf(object, steps) === value) === (operator !== '!=')
     })
 
-const fieldOf = (object: KubeObject, path: string): string => {
+const fieldOf = (object: KubeObject, steps: readonly string[]): string => {
   let value: unknown = object
-  for (const step of path.split('.')) value = (value as { [field: string]: unknown } | undefined)?.[step]
+  for (const step of steps) value = (value as { [field: string]: unknown } | undefined)?.[step]
   return value === undefined || value === null ? '' : String(value)
 }
 

@@ -177,10 +177,11 @@ const immutableCauses = (object: KubeObject, before: KubeObject): Cause[] => {
 const configMapCauses = (object: KubeObject, before: KubeObject | undefined): Cause[] => {
   if (before !== undefined && object['data'] === before['data'] && object['binaryData'] === before['binaryData'])
     return []
+  const known = before?.['data'] as { [key: string]: string } | undefined
   const maps = [object['data'], object['binaryData']] as ({ [key: string]: string } | undefined)[]
   const causes = maps
     .flatMap(map => Object.keys(map ?? {}))
-    .filter(key => !CONFIG_KEY.test(key) || key.length > MAX_NAME_CHARS)
+    .filter(key => (!known?.[key] && !CONFIG_KEY.test(key)) || key.length > MAX_NAME_CHARS)
     .map(key =>
       cause(
         'FieldValueInvalid',
@@ -191,8 +192,9 @@ const configMapCauses = (object: KubeObject, before: KubeObject | undefined): Ca
     )
   const [text, binary] = maps
   const decoded = Object.values(binary ?? {}).reduce((sum, value) => sum + Buffer.byteLength(value, 'base64'), 0)
-  const size = Object.values(text ?? {}).reduce((sum, value) => sum + Buffer.byteLength(value), decoded)
-  if (size > MAX_DATA_BYTES) causes.push(tooLong('[]', MAX_DATA_BYTES))
+  const size = (): number => Object.values(text ?? {}).reduce((sum, value) => sum + Buffer.byteLength(value), decoded)
+  if ((decoded > 0 || isLarger(text, MAX_DATA_BYTES)) && size() > MAX_DATA_BYTES)
+    causes.push(tooLong('[]', MAX_DATA_BYTES))
   if (before?.['immutable'] === true)
     for (const field of ['data', 'binaryData'])
       if (JSON.stringify(object[field]) !== JSON.stringify(before[field]))
