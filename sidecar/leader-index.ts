@@ -10,9 +10,13 @@ export type LeaderSource = {
   target: () => { namespace: string; clusterId: string } | undefined
 }
 
+/** What a reader waits for a change of. */
+const LASTING = ['clusterId', 'name', 'isLeader', 'token', 'transitions', 'lastUpdate', 'components'] as const
+
 export class LeaderIndex {
   readonly source: LeaderSource
   #index: number
+  #told: LeaderDocument | undefined
   #shown = ''
   #listeners = new Set<() => void>()
   #cancelExpiry: () => void = () => {}
@@ -40,11 +44,13 @@ export class LeaderIndex {
 
   /** To be called whenever what is told may have changed. */
   changed(): void {
-    const { validForMs, ageSeconds: _, ...lasting } = this.leader()
+    const [told, last] = [this.leader(), this.#told]
     this.#cancelExpiry()
     // The end of validity is a change that no event announces.
-    if (validForMs > 0) this.#cancelExpiry = this.#after(validForMs + 1, () => this.changed())
-    const shown = JSON.stringify(lasting)
+    if (told.validForMs > 0) this.#cancelExpiry = this.#after(told.validForMs + 1, () => this.changed())
+    if (LASTING.every(field => told[field] === last?.[field])) return
+    this.#told = told
+    const shown = JSON.stringify(LASTING.map(field => told[field]))
     if (shown === this.#shown) return
     this.#shown = shown
     this.#index++
