@@ -11,7 +11,17 @@ export type LeaderSource = {
 }
 
 /** What a reader waits for a change of. */
-const LASTING = ['clusterId', 'name', 'isLeader', 'token', 'transitions', 'lastUpdate', 'components'] as const
+type Lasting = Exclude<keyof LeaderDocument, 'validForMs' | 'ageSeconds'>
+const fields: { [field in Lasting]: true } = {
+  clusterId: true,
+  name: true,
+  isLeader: true,
+  token: true,
+  transitions: true,
+  lastUpdate: true,
+  components: true,
+}
+const LASTING = Object.keys(fields) as Lasting[]
 
 export class LeaderIndex {
   readonly source: LeaderSource
