@@ -24,6 +24,8 @@ const { values } = parseArgs({
 const faultyMs = Number(values['faulty-minutes']) * 60_000
 const profile = values.profile as ProfileName | undefined
 const REPORT_MS = 60_000
+/** A seed takes a second; to shrink what it found, minutes. */
+const ENDLESS_MS = values.first ? 60_000 : 1_200_000
 
 const worker = async (): Promise<void> => {
   // Errors are part of the game here, and stacks are what they cost most.
@@ -71,6 +73,9 @@ const parent = async (): Promise<number> => {
   return total.failures.length === 0 ? 0 : 1
 }
 
+const describeSeed = (seed: number): string =>
+  `FLINK_HA_SEED=${seed} (profile ${optionsOf(seed, faultyMs, profile).profile})`
+
 /** One worker process, a seed at a time. */
 const drive = (more: () => number | undefined, took: (tally: Tally) => void): Promise<void> =>
   new Promise((resolve, reject) => {
@@ -79,17 +84,28 @@ const drive = (more: () => number | undefined, took: (tally: Tally) => void): Pr
       env,
       execArgv: ['--max-semi-space-size=64', ...process.execArgv],
     })
+    let watch: NodeJS.Timeout | undefined
+    let isEndless = false
+    // A loop without an end hears nothing, not even that its parent is gone.
+    const kill = (seed: number): void => {
+      const what = `${describeSeed(seed)} endless: it does not end within ${ENDLESS_MS / 1000} s`
+      isEndless = true
+      took({ ...emptyTally(), seeds: 1, failures: [what] })
+      child.kill('SIGKILL')
+    }
     const give = (): void => {
       const seed = more()
-      if (seed === undefined) child.disconnect()
-      else child.send(seed)
+      if (seed === undefined) return child.disconnect()
+      watch = setTimeout(() => kill(seed), ENDLESS_MS)
+      child.send(seed)
     }
     child.on('message', tally => {
+      clearTimeout(watch)
       took(tally as Tally)
       give()
     })
     child.on('error', reject)
-    child.on('exit', code => (code === 0 ? resolve() : reject(new Error(`a worker ended with ${code}`))))
+    child.on('exit', code => (code === 0 || isEndless ? resolve() : reject(new Error(`a worker ended with ${code}`))))
     give()
   })
 
