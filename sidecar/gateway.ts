@@ -74,7 +74,8 @@ export class Gateway {
   constructor(options: GatewayOptions) {
     this.#options = options
     const { candidate, clock, metrics } = options
-    this.watchers = new Watchers({ candidate, clock, metrics, view: scope => this.#shown(scope) })
+    const [view, granted] = [(scope: Scope) => this.#shown(scope), () => this.#granted()]
+    this.watchers = new Watchers({ candidate, clock, metrics, view, granted })
     this.#jobs = new JobStore({
       client: options.client,
       namespace: () => candidate.target?.namespace ?? '',
@@ -370,14 +371,14 @@ export class Gateway {
   }
 
   /**
-   * Whether a JVM that believed to lead may still do so when it was told otherwise. Flink from 1.18 on notices a vacancy as well
-   * as another holder. 1.17 does not, and other threads than its elector ask for the lock too: it is told for longer than a
-   * period of its renewals.
+   * Whether a JVM that believed to lead may still do so when it was told otherwise: other threads than its elector ask for the
+   * lock too (`hasLeadership`), and who asks is not seen. So it is told for longer than a period of its renewals, and only then
+   * are its questions held: an elector whose question was held instead would believe on, while others may lead.
    */
   #hasToHear(): boolean {
     const { clock, candidate } = this.#options
     if (this.#believes && clock.monoMs() < this.#believesUntilMs) return true
-    if (!this.#believes || !this.#oldDialect) return false
+    if (!this.#believes) return false
     this.#toldLostMs ??= clock.monoMs()
     return clock.monoMs() < this.#toldLostMs + 1.2 * tickMs(candidate.jvm.leaseMs)
   }
@@ -426,6 +427,8 @@ export class Gateway {
     const problem = this.#outside({ ...route, name })
     if (problem !== undefined || name === undefined)
       return this.#count(request, response, name === undefined ? 422 : 403, problem ?? 'metadata.name is missing', name)
+    // Who leads is not known before the lock was read: a JVM that outlived its sidecar is not refused for that.
+    if (!(await this.#synced())) return this.#count(request, response, 503, 'the lock has not been read yet', name)
     await this.#resumed()
     if (!this.#isLock(name)) return await this.#writeJob(request, response, name, body.value)
     if (method === 'POST') return this.#count(request, response, 409, `configmaps "${name}" already exists`, name)

@@ -17,14 +17,26 @@ export type WatchersOptions = {
   clock: Clock
   metrics: Pick<Metrics, 'cutOff'>
   view: (scope: Scope) => ConfigMap | undefined
+  /** Whether the local JVM is shown itself as the holder. Flink mends its leader keys only on an event that does. */
+  granted?: () => boolean
 }
 
 const BOOKMARK_MS = 60_000
 const DEFAULT_SECONDS = 1_800
 const MAX_SECONDS = 3_600
 
-/** `namespace`: as the reader names it. `without`: it has not been shown the object yet, so the first sight is an addition. */
-type Watcher = { stream: Stream; scope: Scope; namespace: string; sentSince: string; from: string; without: boolean }
+type Watcher = {
+  stream: Stream
+  scope: Scope
+  /** As the reader names it. */
+  namespace: string
+  sentSince: string
+  /** What was last sent named somebody else as the holder. */
+  strange: boolean
+  from: string
+  /** It has not been shown the object yet, so the first sight is an addition. */
+  without: boolean
+}
 
 export class Watchers {
   #options: WatchersOptions
@@ -53,7 +65,7 @@ export class Watchers {
     const from = query.get('resourceVersion') ?? ''
     // Without a version, or from 0, a watch begins with the state as additions (Kubernetes, "Semantics for watch").
     const without = from === '' || from === '0' || isKnownMissing(candidate.cached)
-    const watcher: Watcher = { stream, scope, namespace, sentSince: '', from, without }
+    const watcher: Watcher = { stream, scope, namespace, sentSince: '', strange: false, from, without }
     const since = candidate.cached?.dataSince ?? ''
     const behind = (compareVersions(from, since) ?? -1) < 0
     if (!behind) watcher.sentSince = since
@@ -71,14 +83,17 @@ export class Watchers {
   }
 
   changed(): void {
-    const { candidate, view } = this.#options
+    const { candidate, view, granted = () => false } = this.#options
     const since = candidate.cached?.dataSince ?? ''
+    const isGranted = granted()
     const texts = new Map<string, string>()
     for (const watcher of [...this.#open]) {
-      if (watcher.sentSince === since) continue
+      const isMended = watcher.strange && isGranted
+      if (watcher.sentSince === since && !isMended) continue
       watcher.sentSince = since
       const object = view(watcher.scope)
       if (object === undefined) continue
+      watcher.strange = watcher.scope === 'local' && !isGranted
       const type = watcher.without ? 'ADDED' : 'MODIFIED'
       watcher.without = false
       const shared = `${type} ${watcher.scope} ${watcher.namespace}`

@@ -5,7 +5,7 @@
 //   {"k":"rest",pod,sent,got,status,jobs:[…]}          what Flink's REST told of its jobs, or `error`
 //   {"k":"log",pod,box,n,at,line}                      a line of interest of a container's n-th life, by its time of writing
 //   {"k":"end",pod,box,n,at}                           the last line of a life that is over
-import { appendFileSync, closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs'
+import { appendFileSync, closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs'
 import { get, Agent as HttpAgent } from 'node:http'
 import { get as secureGet } from 'node:https'
 
@@ -141,18 +141,32 @@ const readOn = () => {
       if (!exists(path)) files.delete(path)
       continue
     }
-    for (let size = 1; size > 0; ) {
-      size = readSync(log.file, buffer)
-      const lines = (log.rest + buffer.toString('utf8', 0, size)).split('\n')
-      log.rest = lines.pop()
-      for (const line of lines) readLine(log, line)
+    // The kubelet puts a file that has become long aside, and a new one in its place.
+    const isRotated = statSync(path, { throwIfNoEntry: false })?.ino !== fstatSync(log.file).ino
+    readToEnd(log)
+    if (isRotated && exists(path)) {
+      closeSync(log.file)
+      log.file = openSync(path)
+      log.rest = ''
+      readToEnd(log)
     }
     // A later life of the container, or no pod any more.
     const next = path.replace(/\d+\.log$/, `${log.n + 1}.log`)
-    if (!files.has(next) && exists(path)) continue
+    log.goneMs = exists(path) ? undefined : (log.goneMs ?? Date.now())
+    // While it is put aside there is none for a moment.
+    const isGone = log.goneMs !== undefined && Date.now() - log.goneMs > 2_000
+    if (!files.has(next) && !isGone) continue
     note('end', { pod: log.pod, box: log.box, n: log.n, at: log.at })
     closeSync(log.file)
     log.over = true
+  }
+}
+const readToEnd = log => {
+  for (let size = 1; size > 0; ) {
+    size = readSync(log.file, buffer)
+    const lines = (log.rest + buffer.toString('utf8', 0, size)).split('\n')
+    log.rest = lines.pop()
+    for (const line of lines) readLine(log, line)
   }
 }
 const exists = path => statSync(path, { throwIfNoEntry: false }) !== undefined

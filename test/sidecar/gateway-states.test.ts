@@ -15,21 +15,21 @@ import { LOCK, NAMESPACE } from '../world/sidecar.ts'
 const TABLE = `
 request        | no lock seen | follower     | not claimed      | claimed                 | by another              | stopped      | after loss   | resuming                | by a new one
 GET lock       | 503          | 503          | 200 –            | 200 jvm-1               | 200 jvm-1               | 200 jm-0_uid | 200 jm-1_uid | 200 jvm-1               | 200 jvm-1
-GET lock again | 503          | 200 jm-1_uid | 200 –            | 200 jvm-1               | 200 jvm-1               | 200 jm-0_uid | 503          | 200 jvm-1               | 200 jvm-1
-claim          | 409          | 409          | 200 jvm-1        | 200 jvm-1               | 409                     | 409          | 409          | 200 jvm-1               | 409 (released)
-renew          | 409          | 409          | 409              | 200 jvm-1               | 409                     | 409          | 409          | 200 jvm-1               | 409 (released)
-renew by PUT   | 409          | 409          | 409              | 200 jvm-1               | 409                     | 409          | 409          | 200 jvm-1               | 409 (released)
-release        | 409          | 409          | 409              | 200 jm-0_uid (released) | 200 jm-0_uid (released) | 409          | 409          | 200 jm-0_uid (released) | 200 jm-0_uid (released)
-data           | 409          | 409          | 200 jvm-1 (data) | 200 jvm-1 (data)        | 409                     | 409          | 409          | 200 jvm-1 (data)        | 409 (released)
-stale data     | 409          | 409          | 409              | 409                     | 409                     | 409          | 409          | 409                     | 409
-data, no claim | 409          | 409          | 409              | 200 jvm-1 (data)        | 200 jvm-1 (data)        | 409          | 409          | 200 jvm-1 (data)        | 200 jvm-1 (data)
-POST lock      | 409          | 409          | 409              | 409                     | 409                     | 409          | 409          | 409                     | 409
-DELETE lock    | 409          | 409          | 409              | 200 (lock gone)         | 200 (lock gone)         | 409          | 409          | 200 (lock gone)         | 200 (lock gone)
+GET lock again | 503          | 200 jm-1_uid | 200 –            | 200 jvm-1               | 200 jvm-1               | 200 jm-0_uid | 200 jm-1_uid | 200 jvm-1               | 200 jvm-1
+claim          | 503          | 409          | 200 jvm-1        | 200 jvm-1               | 409                     | 409          | 409          | 200 jvm-1               | 409 (released)
+renew          | 503          | 409          | 409              | 200 jvm-1               | 409                     | 409          | 409          | 200 jvm-1               | 409 (released)
+renew by PUT   | 503          | 409          | 409              | 200 jvm-1               | 409                     | 409          | 409          | 200 jvm-1               | 409 (released)
+release        | 503          | 409          | 409              | 200 jm-0_uid (released) | 200 jm-0_uid (released) | 409          | 409          | 200 jm-0_uid (released) | 200 jm-0_uid (released)
+data           | 503          | 409          | 200 jvm-1 (data) | 200 jvm-1 (data)        | 409                     | 409          | 409          | 200 jvm-1 (data)        | 409 (released)
+stale data     | 503          | 409          | 409              | 409                     | 409                     | 409          | 409          | 409                     | 409
+data, no claim | 503          | 409          | 409              | 200 jvm-1 (data)        | 200 jvm-1 (data)        | 409          | 409          | 200 jvm-1 (data)        | 200 jvm-1 (data)
+POST lock      | 503          | 409          | 409              | 409                     | 409                     | 409          | 409          | 409                     | 409
+DELETE lock    | 503          | 409          | 409              | 200 (lock gone)         | 200 (lock gone)         | 409          | 409          | 200 (lock gone)         | 200 (lock gone)
 GET job        | 503          | 200          | 200              | 200 (stamped)           | 200 (stamped)           | 200          | 200          | 200                     | 200
-POST job       | 409          | 409          | 409              | 201 (job made)          | 201 (job made)          | 409          | 409          | 201 (job made)          | 201 (job made)
-PUT job        | 409          | 409          | 409              | 200 (job written)       | 200 (job written)       | 409          | 409          | 409 (stamped)           | 409 (stamped)
-PATCH job      | 409          | 409          | 409              | 200 (job written)       | 200 (job written)       | 409          | 409          | 200 (job written)       | 200 (job written)
-DELETE job     | 409          | 409          | 409              | 200 (job gone)          | 200 (job gone)          | 409          | 409          | 200 (job gone)          | 200 (job gone)
+POST job       | 503          | 409          | 409              | 201 (job made)          | 201 (job made)          | 409          | 409          | 201 (job made)          | 201 (job made)
+PUT job        | 503          | 409          | 409              | 200 (job written)       | 200 (job written)       | 409          | 409          | 409 (stamped)           | 409 (stamped)
+PATCH job      | 503          | 409          | 409              | 200 (job written)       | 200 (job written)       | 409          | 409          | 200 (job written)       | 200 (job written)
+DELETE job     | 503          | 409          | 409              | 200 (job gone)          | 200 (job gone)          | 409          | 409          | 200 (job gone)          | 200 (job gone)
 LIST           | 503          | 200          | 200              | 200                     | 200                     | 200          | 200          | 200 (released)          | 200 (released)
 LIST of 1.17   | 503          | 200          | 200              | 200                     | 200                     | 200          | 200          | 200 (released)          | 200 (released)
 WATCH          | 503          | 200          | 200              | 200                     | 200                     | 200          | 200          | 200                     | 200

@@ -117,8 +117,11 @@ t.test('a sidecar that was stopped holds no read, for as long as old questions m
     t.ok(answered(), 'answered at once')
     t.not(holderIn((await answer).body), 'jvm-1')
   }
-  clock.advance(13_000)
-  await jvm.ask('GET', `${PATH}/${LOCK}`)
+  // Then for as long as its elector may not have asked itself.
+  for (const laterMs of [13_000, 6_001]) {
+    clock.advance(laterMs)
+    await jvm.ask('GET', `${PATH}/${LOCK}`)
+  }
   const { answer, answered } = reading(jvm)
   await settle()
   t.notOk(answered(), 'then it is a standby like any other')
@@ -144,4 +147,25 @@ t.test('a held read that is given up leaves nothing behind', async t => {
   clock.advance(LONGEST_MS + 100)
   await jvm.ask('GET', LISTS['Flink 1.18 and later'])
   t.equal((await heldToTheEnd(t, { jvm, clock } as Standby)).status, 503, 'the next one is held as the first was')
+})
+
+t.test('a JVM that lost its term is told for as long as its elector may not have asked', async t => {
+  const clock = new SteppedClock()
+  const { api, jvm, sidecar } = await stage(t, { clock, timings: TIMINGS })
+  await jvm.ask('GET', LISTS['Flink 1.18 and later'])
+  await jvm.ask('GET', `${PATH}/${LOCK}`)
+  await until(() => sidecar.candidate.ready())
+  const { body } = await jvm.ask('GET', `${PATH}/${LOCK}`)
+  await jvm.claim(body.metadata.resourceVersion ?? '')
+  api.store.patch(resourceOf('configmaps'), NAMESPACE, LOCK, 'merge', {
+    metadata: { annotations: { [ANNOTATION_LEADER]: OTHER } },
+  })
+  await until(() => !sidecar.candidate.leading())
+  // Another thread asks first (`hasLeadership`); the elector does so within its period of 5 s.
+  await jvm.ask('GET', `${PATH}/${LOCK}`)
+  clock.advance(5_000)
+  const { answer, answered } = reading(jvm)
+  await settle()
+  t.ok(answered(), 'answered at once')
+  t.not(holderIn((await answer).body), 'jvm-1')
 })
