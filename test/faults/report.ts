@@ -25,7 +25,7 @@ const HEAD = [
   'rounds',
   'two valid believers',
   'two Flinks believed, s',
-  'checkpoints lost or overwritten',
+  'checkpoints lost, overwritten, or completed by the deposed',
   'accepted writes of the deposed',
   'job restarts',
   'until the grant, s',
