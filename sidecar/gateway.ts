@@ -61,7 +61,7 @@ export class Gateway {
   #believes = true
   /** Until when an answer is not taken for told: see `#changed`. */
   #believesUntilMs = 0
-  /** When a JVM that believed to lead was first told that it does not. */
+  /** When a JVM that believed to lead was first told that it does not; until it claims again. */
   #toldLostMs: number | undefined
   #held = new Set<() => void>()
   #resuming = new Set<() => void>()
@@ -344,8 +344,8 @@ export class Gateway {
     }
     // Whoever may believe to lead is told at once; whoever only waits for leadership is answered when there is news.
     await this.#resumed()
-    const isKnown = candidate.ready() ? !this.#inDoubt() : this.#believes || candidate.jvm.phase === 'stopped'
-    if (isKnown) return this.#tell(request, response)
+    const isTold = this.#believes || this.#mayNotHaveHeard() || candidate.jvm.phase === 'stopped'
+    if (candidate.ready() ? !this.#inDoubt() : isTold) return this.#tell(request, response)
     this.#hold(request, response)
   }
 
@@ -371,16 +371,24 @@ export class Gateway {
   }
 
   /**
-   * Whether a JVM that believed to lead may still do so when it was told otherwise: other threads than its elector ask for the
-   * lock too (`hasLeadership`), and who asks is not seen. So it is told for longer than a period of its renewals, and only then
-   * are its questions held: an elector whose question was held instead would believe on, while others may lead.
+   * Whether a JVM that believed to lead has yet to see another holder. Flink from 1.18 on notices a vacancy as well; 1.17 does
+   * not, and is shown another for as long as its elector may not have asked.
    */
   #hasToHear(): boolean {
-    const { clock, candidate } = this.#options
-    if (this.#believes && clock.monoMs() < this.#believesUntilMs) return true
+    const { clock } = this.#options
     if (!this.#believes) return false
+    if (clock.monoMs() < this.#believesUntilMs) return true
     this.#toldLostMs ??= clock.monoMs()
-    return clock.monoMs() < this.#toldLostMs + 1.2 * tickMs(candidate.jvm.leaseMs)
+    return this.#oldDialect && this.#mayNotHaveHeard()
+  }
+
+  /**
+   * Whether it may have been another thread than the elector that was told (`hasLeadership` asks for the lock, too). For longer
+   * than a period of the elector's renewals no question is held: one of an elector that believes on would be among them.
+   */
+  #mayNotHaveHeard(): boolean {
+    const { clock, candidate } = this.#options
+    return this.#toldLostMs !== undefined && clock.monoMs() < this.#toldLostMs + 1.2 * tickMs(candidate.jvm.leaseMs)
   }
 
   #hold(request: IncomingMessage, response: ServerResponse): void {

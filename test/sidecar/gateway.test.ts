@@ -10,7 +10,6 @@ import { type Answer, HandMadeJvm, holderIn, PATH } from '../world/hand-made-jvm
 import { resourceOf } from '../world/kube-resources.ts'
 import { LOCK, NAMESPACE, TEST_TIMINGS, TestSidecar } from '../world/sidecar.ts'
 import { anApi, stage, until, VACANT_LOCK } from '../world/stage.ts'
-import { SteppedClock } from '../world/stepped-clock.ts'
 
 const CONFIG_MAPS = resourceOf('configmaps')
 const JOB = 'c-00000000000000000000000000000001-config-map'
@@ -252,8 +251,7 @@ t.test('what was read before a term claims nothing in it', async t => {
 })
 
 t.test('a JVM that may believe in an ended term is shown another holder before it may claim the next', async t => {
-  const clock = new SteppedClock()
-  const { jvm, sidecar } = await stage(t, { clock })
+  const { jvm, sidecar } = await stage(t)
   const { body: lock } = await jvm.lead()
   const { token } = sidecar.candidate
   sidecar.candidate.withdraw('switchover', '')
@@ -263,13 +261,7 @@ t.test('a JVM that may believe in an ended term is shown another holder before i
   t.equal((await jvm.claim(version)).status, 409, 'it has not seen the end of its term')
   const told = holderIn((await jvm.ask('GET', `${PATH}/${LOCK}`)).body)
   t.notOk(['', 'jvm-1'].includes(told ?? ''), 'Flink 1.17 would take a vacant lock and go on')
-  t.not(holderIn((await jvm.ask('GET', `${PATH}/${LOCK}`)).body), '', 'another thread than its elector may have asked')
-  const sinceMs = clock.nowMs
-  await until(async () => {
-    clock.advance(50)
-    return holderIn((await jvm.ask('GET', `${PATH}/${LOCK}`)).body) === ''
-  })
-  t.ok(clock.nowMs - sinceMs > 5_000, 'for longer than a period of its renewals')
+  t.equal(holderIn((await jvm.ask('GET', `${PATH}/${LOCK}`)).body), '')
   t.equal(
     (await jvm.claim(lock.metadata.resourceVersion ?? '')).status,
     409,
