@@ -508,6 +508,20 @@ const FENCE = [
     SIMULATION,
   ),
   rule(
+    'a JVM that was deposed is told for as long as its elector may not have asked',
+    GATEWAY,
+    "this.#believes || this.#mayNotHaveHeard() || candidate.jvm.phase === 'stopped'",
+    "this.#believes || candidate.jvm.phase === 'stopped'",
+    tests('test/sidecar/held-read.test.ts', 'a JVM that lost its term is told'),
+  ),
+  rule(
+    'a JVM whose term is gone on with is shown its own name',
+    'sidecar/watchers.ts',
+    'const isMended = watcher.strange && isGranted',
+    'const isMended = false',
+    gateway('a restarted sidecar takes a watch'),
+  ),
+  rule(
     'whoever lost the term may still look whether a write of his was made',
     JOB_STORE,
     "return term === undefined ? await this.#send('GET', name)",
