@@ -538,15 +538,15 @@ const FENCE = [
   rule(
     'a sidecar that was stopped takes no answer to an old question for told',
     GATEWAY,
-    'if (this.#believes && clock.monoMs() < this.#believesUntilMs) return true\n',
+    'if (clock.monoMs() < this.#believesUntilMs) return true\n',
     '',
     tests('test/sidecar/held-read.test.ts'),
   ),
   rule(
     'a leader in doubt answers its JVM when the doubt is over',
     GATEWAY,
-    'const isKnown = candidate.ready() ? !this.#inDoubt() :',
-    'const isKnown = candidate.ready() ? true :',
+    'if (candidate.ready() ? !this.#inDoubt() : isTold)',
+    'if (candidate.ready() || isTold)',
     gateway('a leader whose renewals fail'),
     SIMULATION,
   ),
