@@ -115,7 +115,7 @@ export class Candidate {
         ...options,
         signer,
         timeoutMs: timings.retryMs,
-        joined: () => this.#joined(),
+        joined: () => this.joined,
         dispatch: event => this.#dispatch(event),
       })
     this.#state = this.#election.initial
@@ -358,7 +358,7 @@ export class Candidate {
         log.info({ token: action.token, resumed: action.resumed }, 'leading')
         this.jvmEvent({ type: 'leading', leading: true, resumed: action.resumed })
         this.#standbys.start(
-          () => this.#joined(),
+          () => this.joined,
           this.#options.timings.retryMs,
           () => this.#notePeers(),
         )
@@ -413,7 +413,7 @@ export class Candidate {
     // A leader joins as well, by the way: whoever is deposed later has nothing to write.
     const address = this.#address()
     const joins = address !== '' && write.kind !== 'release'
-    const candidates = joins ? joinedWith(this.#joined(), this.identity, address) : undefined
+    const candidates = joins ? joinedWith(this.joined, this.identity, address) : undefined
     if (stale) this.#settleData(write.data, { result: 'stale' })
     const outcome =
       lockKind === 'configmap'
@@ -495,7 +495,8 @@ export class Candidate {
     )
   }
 
-  #joined(): Joined {
+  /** Who joined, as the lock told last. */
+  get joined(): Joined {
     return this.#cached?.joined ?? {}
   }
 
@@ -507,7 +508,7 @@ export class Candidate {
   /** Who can be asked: who joined with a key, but for those that did not answer the last time, and would not then either. */
   #notePeers(): void {
     if (this.failsafe === undefined) return
-    const joined = Object.entries(this.#joined())
+    const joined = Object.entries(this.joined)
     const members = joined
       .filter(([id, told]) => id !== this.identity && parseKey(told) !== undefined && !this.#standbys.mute(id))
       .map(([id]) => id)
@@ -523,7 +524,7 @@ export class Candidate {
     const joinsAnyway = this.#options.lockKind === 'configmap' || this.failsafe === undefined
     const idle = !this.#state.standing || (this.leading() && joinsAnyway) || holderOf(this.#state.lock) === ''
     if (address === '' || target === undefined || object === undefined || idle || this.#joining) return
-    const candidates = joinedWith(this.#joined(), this.identity, address)
+    const candidates = joinedWith(this.joined, this.identity, address)
     if (candidates === undefined) return
     this.#joining = true
     const metadata = {

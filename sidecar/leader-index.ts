@@ -10,23 +10,9 @@ export type LeaderSource = {
   target: () => { namespace: string; clusterId: string } | undefined
 }
 
-/** What a reader waits for a change of. */
-type Lasting = Exclude<keyof LeaderDocument, 'validForMs' | 'ageSeconds'>
-const fields: { [field in Lasting]: true } = {
-  clusterId: true,
-  name: true,
-  isLeader: true,
-  token: true,
-  transitions: true,
-  lastUpdate: true,
-  components: true,
-}
-const LASTING = Object.keys(fields) as Lasting[]
-
 export class LeaderIndex {
   readonly source: LeaderSource
   #index: number
-  #told: LeaderDocument | undefined
   #shown = ''
   #listeners = new Set<() => void>()
   #cancelExpiry: () => void = () => {}
@@ -54,13 +40,11 @@ export class LeaderIndex {
 
   /** To be called whenever what is told may have changed. */
   changed(): void {
-    const [told, last] = [this.leader(), this.#told]
+    const { validForMs, ageSeconds: _, ...lasting } = this.leader()
     this.#cancelExpiry()
     // The end of validity is a change that no event announces.
-    if (told.validForMs > 0) this.#cancelExpiry = this.#after(told.validForMs + 1, () => this.changed())
-    if (LASTING.every(field => told[field] === last?.[field])) return
-    this.#told = told
-    const shown = JSON.stringify(LASTING.map(field => told[field]))
+    if (validForMs > 0) this.#cancelExpiry = this.#after(validForMs + 1, () => this.changed())
+    const shown = JSON.stringify(lasting)
     if (shown === this.#shown) return
     this.#shown = shown
     this.#index++

@@ -34,7 +34,7 @@ export class Peers {
   /** Ourselves, the leader, and who else answers; those that joined once and are gone are left out. */
   async list(): Promise<Peer[]> {
     const candidate = this.#candidate
-    const joined = Object.entries(candidate.cached?.joined ?? {}).filter(([id]) => id !== candidate.identity)
+    const joined = Object.entries(candidate.joined).filter(([id]) => id !== candidate.identity)
     const asked = await Promise.all(joined.map(([identity, text]) => this.#ask(identity, text)))
     const leader = holderOf(candidate.lock)
     const others = asked.filter(peer => peer.role !== 'unknown' || peer.identity === leader)

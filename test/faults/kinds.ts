@@ -57,7 +57,7 @@ export type Kind = {
 
 const { leaseMs } = PROFILES.default
 /** Flink's own lease: a JVM that is silent for longer has lost leadership by its own account. */
-const JVM_LEASE_MS = 15_000
+export const JVM_LEASE_MS = 15_000
 /** For the machine: the bounds are leases. */
 const SLACK_MS = 4_000
 const TOLD_MS = leaseMs / 2
@@ -70,7 +70,7 @@ const CALM: Expected = { leader: 'stays', restarts: 0 }
  * leadership up (fabric8 reads the wall clock); the sidecar hands it over. Nobody else can prevent that, but nobody is harmed.
  */
 const JUMPED: Expected = { leader: 'any', oneFlink: true }
-const OURS = ['flink-ha', 'end-deposed', 'failsafe'] as const
+const OURS = MODES.filter(mode => mode !== 'builtin')
 
 const signal =
   (names: readonly ('java' | 'node')[], how: Signal) =>

@@ -5,7 +5,7 @@ import { type Namespace, nowMs } from '../live/cluster.ts'
 import { FlinkCluster } from '../live/flink.ts'
 import { access, jobManagers, type Mode, type Setup, taskManager } from '../live/manifests.ts'
 import { noCluster, strike } from '../live/scene.ts'
-import type { Kind } from './kinds.ts'
+import { JVM_LEASE_MS, type Kind } from './kinds.ts'
 import { playOne } from './play.ts'
 import { keep, type Result, table } from './report.ts'
 import { type Stage, set } from './round.ts'
@@ -14,7 +14,6 @@ const SETUP: Setup = { mode: 'builtin', flink: '2.3.0' }
 const CHOSEN = process.env['FLINK_HA_FAULTS'] ?? ''
 const ROUNDS = Number(process.env['FLINK_HA_FAULT_ROUNDS'] ?? 1)
 const skip = noCluster || (!CHOSEN.split(',').some(name => name === 'all' || name === 'migration') && 'not chosen')
-const BUILTIN_LEASE_MS = 15_000
 /** Longer than a JVM takes to stand: else the second pod is replaced while the first one is no standby yet. */
 const MIN_READY_S = 25
 
@@ -34,7 +33,7 @@ const rollTo = (mode: Mode): Kind => ({
     return { atMs, heal: () => namespace.kubectl(rollout, '', 300_000) }
   },
   // A leader of built-in HA that is stopped leaves its lease behind, or stops within it.
-  expected: { leader: 'changes', oneFlink: true, backWithinMs: BUILTIN_LEASE_MS + 5_000 },
+  expected: { leader: 'changes', oneFlink: true, backWithinMs: JVM_LEASE_MS + 5_000 },
 })
 
 t.test('from built-in HA to flink-ha and back', { skip }, async t => {

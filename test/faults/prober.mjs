@@ -142,9 +142,9 @@ const readOn = () => {
       continue
     }
     // The kubelet puts a file that has become long aside, and a new one in its place.
-    const isRotated = statSync(path, { throwIfNoEntry: false })?.ino !== fstatSync(log.file).ino
+    const there = statSync(path, { throwIfNoEntry: false })
     readToEnd(log)
-    if (isRotated && exists(path)) {
+    if (there !== undefined && there.ino !== fstatSync(log.file).ino) {
       closeSync(log.file)
       log.file = openSync(path)
       log.rest = ''
@@ -152,7 +152,7 @@ const readOn = () => {
     }
     // A later life of the container, or no pod any more.
     const next = path.replace(/\d+\.log$/, `${log.n + 1}.log`)
-    log.goneMs = exists(path) ? undefined : (log.goneMs ?? Date.now())
+    log.goneMs = there === undefined ? (log.goneMs ?? Date.now()) : undefined
     // While it is put aside there is none for a moment.
     const isGone = log.goneMs !== undefined && Date.now() - log.goneMs > 2_000
     if (!files.has(next) && !isGone) continue

@@ -20,19 +20,39 @@ const OTHER = formatRecord({
 })
 const LED_BY_ANOTHER = { metadata: { name: LOCK, annotations: { [ANNOTATION_LEADER]: OTHER } } }
 
-type Standby = Stage & { clock: SteppedClock }
+type Stepped = Stage & { clock: SteppedClock }
 const LISTS = {
   'Flink 1.18 and later': `${PATH}?fieldSelector=metadata.name%3D${LOCK}&resourceVersion=0`,
   'Flink 1.17': `${PATH}?labelSelector=app%3Dc%2Cconfigmap-type%3Dhigh-availability%2Ctype%3Dflink-native-kubernetes`,
 }
 
 /** A JVM that listed, and so is known to have just started, of a pod that does not lead. */
-const standby = async (t: Test, list: string): Promise<Standby> => {
+const standby = async (t: Test, list: string): Promise<Stepped> => {
   const clock = new SteppedClock()
   const all = await stage(t, { clock, timings: TIMINGS }, LED_BY_ANOTHER)
   await until(() => all.sidecar.candidate.synced)
   t.equal((await all.jvm.ask('GET', list)).status, 200)
   return { ...all, clock }
+}
+
+/** A JVM whose pod leads, and which claimed. */
+const leader = async (t: Test): Promise<Stepped> => {
+  const clock = new SteppedClock()
+  const all = await stage(t, { clock, timings: TIMINGS })
+  const { jvm, sidecar } = all
+  await jvm.ask('GET', LISTS['Flink 1.18 and later'])
+  await jvm.ask('GET', `${PATH}/${LOCK}`)
+  await until(() => sidecar.candidate.ready())
+  const open = await jvm.ask('GET', `${PATH}/${LOCK}`)
+  t.equal(holderIn(open.body), '')
+  t.equal((await jvm.claim(open.body.metadata.resourceVersion ?? '')).status, 200)
+  return { ...all, clock }
+}
+
+/** A record that somebody else wrote. */
+const put = (api: Stage['api'], record: string): void => {
+  const metadata = { annotations: { [ANNOTATION_LEADER]: record } }
+  api.store.patch(resourceOf('configmaps'), NAMESPACE, LOCK, 'merge', { metadata })
 }
 
 /** A read that is asked, and what came of it. */
@@ -47,7 +67,7 @@ const reading = (jvm: HandMadeJvm): { answer: Promise<Answer>; answered: () => b
 const settle = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 60))
 
 /** Asks, and lets as much time pass as may pass at most. */
-const heldToTheEnd = async (t: Test, { jvm, clock }: Standby): Promise<Answer> => {
+const heldToTheEnd = async (t: Test, { jvm, clock }: Stepped): Promise<Answer> => {
   const { answer, answered } = reading(jvm)
   await settle()
   clock.advance(LONGEST_MS - 100)
@@ -77,39 +97,22 @@ t.test('a held read is answered in the moment in which its pod leads', async t =
   const { answer, answered } = reading(all.jvm)
   await settle()
   t.notOk(answered())
-  all.api.store.patch(resourceOf('configmaps'), NAMESPACE, LOCK, 'merge', {
-    metadata: { annotations: { [ANNOTATION_LEADER]: OTHER.replace('jm-1_uid', '') } },
-  })
+  put(all.api, OTHER.replace('jm-1_uid', ''))
   t.equal(holderIn((await answer).body), '', 'there is something to claim')
   t.equal(all.clock.nowMs, 0, 'and no time has passed')
 })
 
 t.test('a leader’s every read is answered at once, before it claimed and after', async t => {
-  const clock = new SteppedClock()
-  const { jvm, sidecar } = await stage(t, { clock, timings: TIMINGS })
-  await jvm.ask('GET', LISTS['Flink 1.18 and later'])
-  await jvm.ask('GET', `${PATH}/${LOCK}`)
-  await until(() => sidecar.candidate.ready())
-  const open = await jvm.ask('GET', `${PATH}/${LOCK}`)
-  t.equal(holderIn(open.body), '')
-  t.equal((await jvm.claim(open.body.metadata.resourceVersion ?? '')).status, 200)
+  const { clock, jvm } = await leader(t)
   for (let i = 0; i < 5; i++) t.equal(holderIn((await jvm.ask('GET', `${PATH}/${LOCK}`)).body), 'jvm-1')
   t.equal(clock.nowMs, 0)
 })
 
 t.test('a sidecar that was stopped holds no read, for as long as old questions may come', async t => {
-  const clock = new SteppedClock()
-  const { api, jvm, sidecar } = await stage(t, { clock, timings: TIMINGS })
-  await jvm.ask('GET', LISTS['Flink 1.18 and later'])
-  await jvm.ask('GET', `${PATH}/${LOCK}`)
-  await until(() => sidecar.candidate.ready())
-  const { body } = await jvm.ask('GET', `${PATH}/${LOCK}`)
-  await jvm.claim(body.metadata.resourceVersion ?? '')
+  const { api, clock, jvm } = await leader(t)
   // The process stands still, past its deadline; another takes the lock.
   clock.nowMs += TIMINGS.renewDeadlineMs + 30_000
-  api.store.patch(resourceOf('configmaps'), NAMESPACE, LOCK, 'merge', {
-    metadata: { annotations: { [ANNOTATION_LEADER]: OTHER } },
-  })
+  put(api, OTHER)
   // The first may be of before, and nobody waits for its answer any more.
   for (let i = 0; i < 3; i++) {
     const { answer, answered } = reading(jvm)
@@ -145,20 +148,12 @@ t.test('a held read that is given up leaves nothing behind', async t => {
   await until(() => sidecar.candidate.jvm.sockets === 0)
   clock.advance(LONGEST_MS + 100)
   await jvm.ask('GET', LISTS['Flink 1.18 and later'])
-  t.equal((await heldToTheEnd(t, { jvm, clock } as Standby)).status, 503, 'the next one is held as the first was')
+  t.equal((await heldToTheEnd(t, { jvm, clock } as Stepped)).status, 503, 'the next one is held as the first was')
 })
 
 t.test('a JVM that lost its term is told for as long as its elector may not have asked', async t => {
-  const clock = new SteppedClock()
-  const { api, jvm, sidecar } = await stage(t, { clock, timings: TIMINGS })
-  await jvm.ask('GET', LISTS['Flink 1.18 and later'])
-  await jvm.ask('GET', `${PATH}/${LOCK}`)
-  await until(() => sidecar.candidate.ready())
-  const { body } = await jvm.ask('GET', `${PATH}/${LOCK}`)
-  await jvm.claim(body.metadata.resourceVersion ?? '')
-  api.store.patch(resourceOf('configmaps'), NAMESPACE, LOCK, 'merge', {
-    metadata: { annotations: { [ANNOTATION_LEADER]: OTHER } },
-  })
+  const { api, clock, jvm, sidecar } = await leader(t)
+  put(api, OTHER)
   await until(() => !sidecar.candidate.leading())
   // Another thread asks first (`hasLeadership`); the elector does so within its period of 5 s.
   await jvm.ask('GET', `${PATH}/${LOCK}`)

@@ -63,6 +63,14 @@ class Scene {
     const body = { ...object, metadata: { name: NAME, ...object?.metadata }, data: { value } }
     return (await this.store.write('PUT', NAME, body, 'application/json')).status
   }
+  /** Reads, and writes on that: the write is made, its answer waits. */
+  async putHeld(value: string): Promise<{ first: ConfigMap | undefined; written: Promise<number> }> {
+    const first = await this.read()
+    this.holdNext('PUT')
+    const written = this.put(first, value)
+    await this.held()
+    return { first, written }
+  }
   get real(): string | undefined {
     return (this.api.store.find(CONFIG_MAPS, 'ns', NAME)?.['data'] as { value?: string } | undefined)?.value
   }
@@ -96,10 +104,7 @@ t.test('what was deleted is not told any more, whatever was read meanwhile', asy
 
 t.test('whoever waited for too long is told so, and nothing is sent for him', async t => {
   const scene = new Scene()
-  const first = await scene.read()
-  scene.holdNext('PUT')
-  const written = scene.put(first, '2')
-  await scene.held()
+  const { first, written } = await scene.putHeld('2')
   const late = scene.put(first, '3')
   scene.nowMs += 5_001
   scene.letGo()
@@ -110,10 +115,7 @@ t.test('whoever waited for too long is told so, and nothing is sent for him', as
 
 t.test('an answer of an earlier term of the same pod is not kept in a later one', async t => {
   const scene = new Scene()
-  const first = await scene.read()
-  scene.holdNext('PUT')
-  const written = scene.put(first, '2')
-  await scene.held()
+  const { written } = await scene.putHeld('2')
   scene.turn(undefined)
   // Another pod leads meanwhile.
   const annotations = { 'flink-ha.io/token': '3000' }
@@ -127,14 +129,11 @@ t.test('an answer of an earlier term of the same pod is not kept in a later one'
 
 t.test('whoever lost the term before the answer to a write may look whether it was made', async t => {
   const scene = new Scene()
-  const object = await scene.read()
-  scene.holdNext('PUT')
-  const written = scene.put(object, '2')
-  await scene.held()
+  const { first, written } = await scene.putHeld('2')
   scene.turn(undefined)
   const asked = scene.read()
   scene.letGo()
   await written
   t.equal((await asked)?.data?.['value'], '2')
-  t.equal(await scene.put(object, '3'), 409, 'and may not write again')
+  t.equal(await scene.put(first, '3'), 409, 'and may not write again')
 })

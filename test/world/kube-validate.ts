@@ -92,16 +92,9 @@ const stringMap = (of: Resource, field: string, value: unknown): void => {
 const withoutNulls = (value: unknown): unknown => {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
   if (Array.isArray(value)) return value.map(withoutNulls)
-  const kept: Json = {}
-  for (const name of Object.keys(value)) {
-    const entry = (value as Json)[name]
-    if (entry === null || entry === undefined) continue
-    if (name === '__proto__') Object.defineProperty(kept, name, { ...OWN, value: withoutNulls(entry) })
-    else kept[name] = withoutNulls(entry)
-  }
-  return kept
+  const kept = Object.entries(value).filter(([, entry]) => entry !== null && entry !== undefined)
+  return Object.fromEntries(kept.map(([name, entry]) => [name, withoutNulls(entry)]))
 }
-const OWN = { enumerable: true, configurable: true, writable: true }
 
 /** @throws KubeError 422 with everything found */
 export const validate = (of: Resource, object: KubeObject, before: KubeObject | undefined): void => {

@@ -29,10 +29,10 @@ type Seen = { leading: number | undefined; ended: Set<number>; version: string; 
 
 /** Clocks differ by up to 4 %; what is counted by another clock than the true one may be that much shorter. */
 const DRIFT = 0.025
-/** Of Flink's default configuration, and of its last renewal before it stopped. */
-const JVM_LEASE_MS = 15_000
+/** Of Flink's default configuration. */
+const FLINK_LEASE_MS = 15_000
+/** A little longer than its retry period. */
 const TICK_MS = 6_000
-const NATIVE_LEASE_MS = 15_000
 const EPSILON_MS = 0.01
 
 export class LeaderCheck {
@@ -87,7 +87,7 @@ export class LeaderCheck {
   /** A native elector believes for longer than its lease: what it does after that is its own fault. */
   #isValid(native: SimNative): boolean {
     const { ledger, time } = this.#options
-    return time.nowMs < (ledger.lastRecordMs.get(native.identity) ?? 0) + NATIVE_LEASE_MS * (1 - DRIFT)
+    return time.nowMs < (ledger.lastRecordMs.get(native.identity) ?? 0) + FLINK_LEASE_MS * (1 - DRIFT)
   }
 
   nativeGranted(native: SimNative): void {
@@ -124,7 +124,7 @@ export class LeaderCheck {
     // The lease of a JVM begins with the term: it has not had to renew before.
     const ledMs = time.nowMs - (term?.beganMs ?? time.nowMs)
     const steadyMs = Math.min(sidecar.process.steadyMs, jvm.process.steadyMs, ledMs)
-    if (steadyMs > JVM_LEASE_MS * (1 + 2 * DRIFT) + TICK_MS)
+    if (steadyMs > FLINK_LEASE_MS * (1 + 2 * DRIFT) + TICK_MS)
       violate('L4', `${pod.name} leads, and its JVM has been stopped for ${Math.round(steadyMs)} ms of its term`)
   }
 

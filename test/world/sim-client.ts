@@ -4,8 +4,10 @@ import { type ApiClient, type KubeResponse, type RequestInput, Unreachable } fro
 import type { ApiCall, SimApi } from './sim-api.ts'
 import { SimStream } from './sim-http.ts'
 import type { Link } from './sim-network.ts'
-import type { SidecarPort } from './sim-port.ts'
+import type { Asked, SidecarPort } from './sim-port.ts'
 import type { SimProcess } from './sim-process.ts'
+
+type Exchanged = { status: number; text: string }
 
 const forward = (): never => {
   throw new Error('nothing is passed through in the simulation')
@@ -120,25 +122,32 @@ export class SimPeerClient implements ApiClient {
 
   readonly forward = forward
 
-  request(method: string, path: string, input: RequestInput): Promise<KubeResponse> {
+  async request(method: string, path: string, input: RequestInput): Promise<KubeResponse> {
+    const { status, text } = await this.exchange({ method, url: path, headers: {} }, input.timeoutMs)
+    return { status, headers: {}, body: text === '' ? undefined : JSON.parse(text) }
+  }
+
+  /** `taken`: it is heard by this port. */
+  exchange(asked: Asked, timeoutMs: number, taken?: (port: SidecarPort) => void): Promise<Exchanged> {
     return new Promise((resolve, reject) => {
       const fail = (why: string): void => {
         done()
-        reject(new Unreachable(`${method} ${path}: ${why}`))
+        reject(new Unreachable(`${asked.method} ${asked.url}: ${why}`))
       }
       const close = (): void => fail('closed')
       const done = (): void => {
         cancel()
         this.#open.delete(close)
       }
-      const cancel = this.#process.after(input.timeoutMs, () => fail('no answer in time'))
+      const cancel = this.#process.after(timeoutMs, () => fail('no answer in time'))
       this.#open.add(close)
       const port = this.#port()
       if (port === undefined) return this.#refused(fail)
-      port.once(this.#process, this.#link, { method, url: path, headers: {} }, (status, text) => {
+      const whole = (status: number, text: string): void => {
         done()
-        resolve({ status, headers: {}, body: text === '' ? undefined : JSON.parse(text) })
-      })
+        resolve({ status, text })
+      }
+      port.once(this.#process, this.#link, asked, whole, () => taken?.(port))
     })
   }
 

@@ -7,6 +7,7 @@ import type { ApiCall, SimApi } from './sim-api.ts'
 import { SimApiClient, SimPeerClient } from './sim-client.ts'
 import { SimJvm } from './sim-jvm.ts'
 import { Link, type Network } from './sim-network.ts'
+import type { SidecarPort } from './sim-port.ts'
 import { Machine, SimProcess } from './sim-process.ts'
 import { SimSidecar, silent } from './sim-sidecar.ts'
 import { simSigner } from './sim-signer.ts'
@@ -216,39 +217,25 @@ export class SimPod {
     })
   }
 
-  #postQuestion(
-    process: SimProcess,
-    host: string,
-    body: string,
-    timeoutMs: number,
-  ): Promise<{ status: number; text: string }> {
+  #peer(process: SimProcess, host: string): SimPeerClient {
     const peer = this.#options.podAt(host)
     const link = this.#options.network.link(this.end, peer?.end ?? 'nowhere')
-    const onAnswered = this.#options.watchdog.onQuestion(process, body)
-    return new Promise((resolve, reject) => {
-      const fail = (why: string): void => {
-        cancel()
-        reject(new Error(why))
-      }
-      const cancel = process.after(timeoutMs, () => fail('no answer in time'))
-      const port = peer?.sidecar?.port
-      if (port === undefined) return void link.send(() => process.deliver(() => fail('connection refused')))
-      const asked = { method: 'POST', url: '/failsafe', headers: { 'content-type': 'application/json' }, body }
-      const whole = (status: number, text: string): void => {
-        cancel()
-        onAnswered(status === 200)
-        resolve({ status, text })
-      }
-      port.once(process, link, asked, whole, () => this.#options.watchdog.onAsked(port.process))
-    })
+    return new SimPeerClient(process, link, () => peer?.sidecar?.port)
+  }
+
+  async #postQuestion(process: SimProcess, host: string, body: string, timeoutMs: number) {
+    const { watchdog } = this.#options
+    const onAnswered = watchdog.onQuestion(process, body)
+    const asked = { method: 'POST', url: '/failsafe', headers: { 'content-type': 'application/json' }, body }
+    const heard = (port: SidecarPort): void => watchdog.onAsked(port.process)
+    const answer = await this.#peer(process, host).exchange(asked, timeoutMs, heard)
+    onAnswered(answer.status === 200)
+    return answer
   }
 
   async #askRole(process: SimProcess, host: string, _port: number, identity: string) {
-    const peer = this.#options.podAt(host)
-    const link = this.#options.network.link(this.end, peer?.end ?? 'nowhere')
-    const client = new SimPeerClient(process, link, () => peer?.sidecar?.port)
     try {
-      const { status, body } = await client.request('GET', '/readyz', { timeoutMs: ASK_TIMEOUT_MS })
+      const { status, body } = await this.#peer(process, host).request('GET', '/readyz', { timeoutMs: ASK_TIMEOUT_MS })
       const told = body as { identity: string; role: 'leader' | 'standby'; standing: boolean }
       return told.identity === identity ? { role: told.role, healthy: status === 200 && told.standing } : undefined
     } catch {
