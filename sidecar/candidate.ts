@@ -40,6 +40,7 @@ import { applyPatch, type DataPatch } from './lock-write.ts'
 import type { Metrics } from './metrics.ts'
 import type { AskRole } from './peers.ts'
 import { type ProbePort, probePort } from './port-probe.ts'
+import { Pulse } from './pulse.ts'
 import type { Signer } from './signer.ts'
 import { type Joined, joinedWith, parseKey, Standbys } from './standbys.ts'
 
@@ -98,6 +99,9 @@ export class Candidate {
   #retired = false
   #stopped = false
   #lastSeenAtMs = 0
+  /** Since when the record is as it is, at the latest: earlier than the election may count from. */
+  #recordSinceMs = 0
+  readonly #pulse: Pulse
   #standbys: Standbys
   #joining = false
   /** Token that the ConfigMap beside a Lease is stamped with. */
@@ -119,6 +123,7 @@ export class Candidate {
         dispatch: event => this.#dispatch(event),
       })
     this.#state = this.#election.initial
+    this.#pulse = new Pulse(options.clock)
     this.#standbys = new Standbys(options.clock, options.identity, options.askRole)
     this.#inbox = new Inbox({
       clock: options.clock,
@@ -206,9 +211,9 @@ export class Candidate {
   }
   /** How long the record that we see can still be somebody's valid term, at most: what `/leader` may rely on. */
   recordValidForMs(): number {
-    const { lock, lockSinceMs } = this.#state
+    const { lock } = this.#state
     if (lock?.record === undefined || lock.record.holder === '') return 0
-    return Math.max(0, lockSinceMs + lock.record.leaseMs - this.#options.clock.monoMs())
+    return Math.max(0, this.#recordSinceMs + lock.record.leaseMs - this.#options.clock.monoMs())
   }
   /** Since the API server last told us anything of the lock. */
   silenceMs(): number {
@@ -219,6 +224,7 @@ export class Candidate {
   attach(namespace: string, clusterId: string): void {
     if (this.#target !== undefined || this.#stopped) return
     this.#target = { namespace, clusterId, name: `${clusterId}${LOCK_SUFFIX}` }
+    this.#pulse.start()
     const { client, clock, metrics, log, lockKind, random = Math.random } = this.#options
     log.info({ namespace, clusterId }, 'following the lock')
     const onProblem = (problem: string): void => {
@@ -293,6 +299,7 @@ export class Candidate {
   abandon(): void {
     this.#stopped = true
     this.#inbox.stop()
+    this.#pulse.stop()
     this.#standbys.stop()
     for (const watch of this.#watches) watch.stop()
   }
@@ -331,6 +338,7 @@ export class Candidate {
 
   #observe(before: State, after: State): void {
     this.#lastSeenAtMs = after.lock === before.lock ? this.#lastSeenAtMs : this.#options.clock.monoMs()
+    if (after.lockSinceMs !== before.lockSinceMs) this.#recordSinceMs = this.#pulse.heardAtMs()
     const [was, is] = [before.lock?.record?.holder ?? '', after.lock?.record?.holder ?? '']
     if (before.lock !== undefined && was !== '' && was !== is) this.#leaderSeenMs = this.#options.clock.monoMs()
     if (after.lock !== undefined && after.lock !== before.lock)

@@ -95,8 +95,11 @@ const FIRST_WORD_MS = 3_000
 const LEADERLESS_MS = 5_000
 /** Whoever was followed for this long begins with a clean sheet. */
 const STEADY_MS = 10_000
-/** Versions and tokens that stay behind for this long after the last word of the newer ones: the cluster's state was set back. */
-const RESET_MS = 60_000
+/**
+ * Versions and tokens that stay behind for this long after the last word of the newer ones: the cluster's state was set back. Longer
+ * than any sidecar may believe in an older term: a lease of profile `tolerant`, from a sight of it that came minutes late.
+ */
+const RESET_MS = 300_000
 const SPREAD_MS = 100
 const FIRST_BACKOFF_MS = 200
 const MAX_BACKOFF_MS = 3_000

@@ -31,7 +31,7 @@ type Watcher = {
   /** As the reader names it. */
   namespace: string
   sentSince: string
-  /** What was last sent named somebody else as the holder. */
+  /** What was last sent named somebody else as the holder, or may have. */
   strange: boolean
   from: string
   /** It has not been shown the object yet, so the first sight is an addition. */
@@ -65,7 +65,9 @@ export class Watchers {
     const from = query.get('resourceVersion') ?? ''
     // Without a version, or from 0, a watch begins with the state as additions (Kubernetes, "Semantics for watch").
     const without = from === '' || from === '0' || isKnownMissing(candidate.cached)
-    const watcher: Watcher = { stream, scope, namespace, sentSince: '', strange: false, from, without }
+    // What it was shown at `from`, by a list or by an earlier process of ours, may have named somebody else.
+    const strange = scope === 'local'
+    const watcher: Watcher = { stream, scope, namespace, sentSince: '', strange, from, without }
     const since = candidate.cached?.dataSince ?? ''
     const behind = (compareVersions(from, since) ?? -1) < 0
     if (!behind) watcher.sentSince = since

@@ -2,6 +2,7 @@
 import { get, request as httpRequest } from 'node:http'
 import { createConnection } from 'node:net'
 import t, { type Test } from 'tap'
+import { type Clock, systemClock } from '../../shared/clock.ts'
 import { ANNOTATION_LEADER } from '../../shared/names.ts'
 import { formatRecord, formatTime } from '../../shared/record.ts'
 import type { LeaderDocument } from '../../sidecar/leader.ts'
@@ -20,14 +21,14 @@ const record = (holder: string, leaseMs = 60_000): string => {
 
 type Stage = { api: KubeServer; sidecar: TestSidecar; hold: (holder: string, leaseMs?: number, data?: object) => void }
 
-const stage = async (t: Test): Promise<Stage> => {
+const stage = async (t: Test, clock: Clock = systemClock): Promise<Stage> => {
   const api = new KubeServer()
   await api.listen()
   api.store.create(resourceOf('namespaces'), '', { metadata: { name: NAMESPACE } })
   api.store.create(CONFIG_MAPS, NAMESPACE, {
     metadata: { name: LOCK, annotations: { [ANNOTATION_LEADER]: record('') } },
   })
-  const sidecar = new TestSidecar({ apiUrl: api.url, name: 'jm-0', jvmPort: 1 })
+  const sidecar = new TestSidecar({ apiUrl: api.url, name: 'jm-0', jvmPort: 1, clock })
   await sidecar.start()
   t.teardown(async () => {
     await sidecar.crash()
@@ -124,6 +125,28 @@ t.test('never a stale name: after losing touch for a lease, 503', async t => {
   await until(leads(sidecar, null))
   t.equal((await json(`${sidecar.url}/leader`)).status, 503)
   await api.accept()
+})
+
+t.test('what waited in the socket of a sidecar that was stopped is as old as its sleep', async t => {
+  let [sleptMs, asleep] = [0, false]
+  const late: (() => void)[] = []
+  // Timers that are due are late: what waited in sockets is read before them.
+  const after: Clock['after'] = (delayMs, run) => systemClock.after(delayMs, () => (asleep ? late.push(run) : run()))
+  const { sidecar, hold } = await stage(t, { ...systemClock, monoMs: () => systemClock.monoMs() + sleptMs, after })
+  hold('jm-1_uid', 60_000)
+  await until(leads(sidecar, 'jm-1'))
+  asleep = true
+  sleptMs = 100_000
+  const before = sidecar.candidate.lock?.version
+  hold('jm-1_uid', 60_000)
+  await until(() => sidecar.candidate.lock?.version !== before)
+  t.ok(await leads(sidecar, null)(), 'its renewal may be 100 s old')
+  asleep = false
+  for (const run of late) run()
+  await until(async () => {
+    hold('jm-1_uid', 60_000)
+    return await leads(sidecar, 'jm-1')()
+  })
 })
 
 t.test(

@@ -357,33 +357,36 @@ t.test('a restarted sidecar goes on with its term, and its JVM notices nothing',
   )
 })
 
-t.test('a restarted sidecar takes a watch that is taken up again for its JVM’s sign of life', async t => {
-  const { api, jvm, sidecar } = await stage(t)
-  await jvm.lead()
-  await until(() => (sidecar.candidate.cached?.object?.metadata.annotations?.['flink-ha.io/jvm'] ?? '') === 'jvm-1')
-  await sidecar.crash()
-  const next = new TestSidecar({ apiUrl: api.url, name: 'jm-0', jvmPort: jvm.port })
-  await next.start()
-  t.teardown(() => next.crash())
-  let text = ''
-  const watch = httpRequest(
-    `${next.url}${PATH}?watch=true&fieldSelector=metadata.name%3D${LOCK}&resourceVersion=1`,
-    { headers: { 'user-agent': 'flink' } },
-    response => {
-      response.on('error', () => {})
-      response.on('data', (piece: Buffer) => {
-        text += piece
-      })
-    },
-  )
-  watch.on('error', () => {})
-  watch.end()
-  t.teardown(() => watch.destroy())
-  await until(() => next.candidate.leading())
-  t.equal(next.candidate.token, sidecar.candidate.token)
-  // Flink mends a leader key only on an event that names itself, and nothing else may change for long.
-  await until(() => holderIn(JSON.parse(text.trim().split('\n').at(-1) || '{}').object) === 'jvm-1')
-})
+for (const from of ['the first version', 'the present version'])
+  t.test(`a restarted sidecar takes a watch from ${from} for its JVM’s sign of life`, async t => {
+    const { api, jvm, sidecar } = await stage(t)
+    await jvm.lead()
+    await until(() => (sidecar.candidate.cached?.object?.metadata.annotations?.['flink-ha.io/jvm'] ?? '') === 'jvm-1')
+    await sidecar.crash()
+    const next = new TestSidecar({ apiUrl: api.url, name: 'jm-0', jvmPort: jvm.port })
+    await next.start()
+    t.teardown(() => next.crash())
+    const present = api.store.get(CONFIG_MAPS, NAMESPACE, LOCK).metadata.resourceVersion ?? ''
+    const version = from === 'the present version' ? present : '1'
+    let text = ''
+    const watch = httpRequest(
+      `${next.url}${PATH}?watch=true&fieldSelector=metadata.name%3D${LOCK}&resourceVersion=${version}`,
+      { headers: { 'user-agent': 'flink' } },
+      response => {
+        response.on('error', () => {})
+        response.on('data', (piece: Buffer) => {
+          text += piece
+        })
+      },
+    )
+    watch.on('error', () => {})
+    watch.end()
+    t.teardown(() => watch.destroy())
+    await until(() => next.candidate.leading())
+    t.equal(next.candidate.token, sidecar.candidate.token)
+    // Flink mends a leader key only on an event that names itself, and nothing else may change for long.
+    await until(() => holderIn(JSON.parse(text.trim().split('\n').at(-1) || '{}').object) === 'jvm-1')
+  })
 
 t.test('a restarted sidecar goes on with a term that is held by a Lease, too', async t => {
   const { api, jvm, sidecar } = await stage(t, { lockKind: 'lease' })
