@@ -172,7 +172,7 @@ export class LeaderCheck {
 
   /** The lock has changed. */
   changed(change: Change, call: ApiCall | undefined): void {
-    const { ledger, time } = this.#options
+    const { ledger, natives, time } = this.#options
     const raw = change.type === 'DELETED' ? '' : rawOf(change.object)
     const before = ledger.era
     if (change.type !== 'DELETED') ledger.roster = rosterOf(change.object)
@@ -180,6 +180,9 @@ export class LeaderCheck {
     ledger.era = eraOf(raw, time.nowMs)
     const holder = ledger.era.record?.holder ?? ''
     if (holder !== '') ledger.lastRecordMs.set(holder, time.nowMs)
+    // fabric8 gives its lock up first and says so to Flink when the answer has come: what is between is its own fault.
+    else
+      for (const { identity, process } of natives()) if (call?.by === process.name) ledger.lastRecordMs.delete(identity)
     const write = ledger.writes.get(raw)
     if (write === undefined || call === undefined || write.by !== call.by) return
     this.#readable(change, write.pod)
