@@ -57,6 +57,11 @@ export class Gateway {
   #claim: Claim | undefined
   /** The term in which this JVM claimed: without one, nothing that it sends belongs to our term. */
   #claimedToken: number | undefined
+  /**
+   * The term in which this JVM published an address of its own. Before that it removes what the last leader left as soon as an
+   * event names itself (`DefaultLeaderElectionService` rewrites what it has not confirmed), and is not closing.
+   */
+  #publishedToken: number | undefined
   /** Whether the JVM was last told, or may still believe (of an earlier sidecar), that it leads: then it is told at once. */
   #believes = true
   /** Until when an answer is not taken for told: see `#changed`. */
@@ -74,8 +79,8 @@ export class Gateway {
   constructor(options: GatewayOptions) {
     this.#options = options
     const { candidate, clock, metrics } = options
-    const [view, granted] = [(scope: Scope) => this.#shown(scope), () => this.#granted()]
-    this.watchers = new Watchers({ candidate, clock, metrics, view, granted })
+    const [view, published] = [(scope: Scope) => this.#shown(scope), () => this.#published()]
+    this.watchers = new Watchers({ candidate, clock, metrics, view, published })
     this.#jobs = new JobStore({
       client: options.client,
       namespace: () => candidate.target?.namespace ?? '',
@@ -193,7 +198,7 @@ export class Gateway {
     }
     // A term that is gone on with after a restart was claimed before it.
     else if (candidate.jvm.expected !== '' && candidate.jvm.expected === candidate.jvm.identity)
-      this.#claimedToken = candidate.token
+      this.#claimedToken = this.#publishedToken = candidate.token
     this.#jobs.forget()
     for (const release of [...this.#held]) release()
     for (const go of [...this.#resuming]) go()
@@ -230,6 +235,10 @@ export class Gateway {
   #granted(): boolean {
     const { candidate } = this.#options
     return candidate.leading() && this.#claimedToken === candidate.token
+  }
+
+  #published(): boolean {
+    return this.#granted() && this.#publishedToken === this.#options.candidate.token
   }
 
   // ---- reading ----
@@ -539,6 +548,7 @@ export class Gateway {
       metrics.oversize.inc({ kind: 'lock' })
       return this.#count(request, response, 413, `configmaps "${name}": ${problem}`, name)
     }
+    const { token } = candidate
     const outcome = await candidate.writeData(decision.patch, since)
     if (outcome.result === 'not-leading')
       return this.#fence(request, response, 'lock', 'this pod no longer leads', name)
@@ -549,9 +559,10 @@ export class Gateway {
       const isStatus = typeof outcome.body === 'object' && outcome.body !== null
       return this.#answer(request, response, status, isStatus ? outcome.body : failure(status, outcome.message))
     }
+    if (decision.publishes) this.#publishedToken = token
     this.#answer(request, response, 200, withRecord(outcome.object, this.#record()))
     // The last of the process's own keys is gone: it is closing, and a standby can have the term now.
-    if (decision.stops) candidate.jvmEvent({ type: 'stopped' })
+    if (decision.stops && this.#publishedToken === token) candidate.jvmEvent({ type: 'stopped' })
   }
 
   async #deleteLock(request: IncomingMessage, response: ServerResponse, name: string): Promise<void> {

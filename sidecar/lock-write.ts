@@ -21,11 +21,12 @@ export type LockWrite =
   | { kind: 'release' }
   /** Nothing changes: answered with what is there. */
   | { kind: 'nothing'; claim: Claim | undefined }
-  | { kind: 'data'; claim: Claim | undefined; patch: DataPatch; stops: boolean }
+  /** `publishes`: an address of its process; `stops`: the last one that there was is removed. */
+  | { kind: 'data'; claim: Claim | undefined; patch: DataPatch; publishes: boolean; stops: boolean }
   /** Its data was read before somebody changed the data: writing it would undo that. */
   | { kind: 'stale' }
 
-/** Keys whose removal means that the process is closing (`DefaultLeaderElectionService` deregisters its contenders). */
+/** Keys whose removal means that the process is closing (`DefaultLeaderElectionService` deregisters its contenders), if it put them there. */
 const PROCESS_KEYS = ['dispatcher', 'resourcemanager', 'restserver'].map(name => LEADER_KEY_PREFIX + name)
 
 export type LockWriteInput = {
@@ -61,7 +62,9 @@ export const decideLockWrite = (input: LockWriteInput): LockWrite => {
     const order = compareVersions(version, dataSince)
     if (order === undefined || order < 0) return { kind: 'stale' }
   } else if (method === 'PUT') return { kind: 'stale' }
-  return { kind: 'data', claim, patch, stops: PROCESS_KEYS.some(key => patch[key] === null) && noneLeft(wanted) }
+  const publishes = PROCESS_KEYS.some(key => typeof patch[key] === 'string')
+  const stops = PROCESS_KEYS.some(key => patch[key] === null) && noneLeft(wanted)
+  return { kind: 'data', claim, patch, publishes, stops }
 }
 
 /** A JSON Patch (RFC 6902) of what is there is the replacement that it makes of it. */

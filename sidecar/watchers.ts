@@ -17,8 +17,11 @@ export type WatchersOptions = {
   clock: Clock
   metrics: Pick<Metrics, 'cutOff'>
   view: (scope: Scope) => ConfigMap | undefined
-  /** Whether the local JVM is shown itself as the holder. Flink mends its leader keys only on an event that does. */
-  granted?: () => boolean
+  /**
+   * Whether the local JVM is shown itself as the holder, and has published: Flink mends its leader keys only on an event that names it,
+   * and before it has any it would only remove what it finds.
+   */
+  published?: () => boolean
 }
 
 const BOOKMARK_MS = 60_000
@@ -85,17 +88,17 @@ export class Watchers {
   }
 
   changed(): void {
-    const { candidate, view, granted = () => false } = this.#options
+    const { candidate, view, published = () => false } = this.#options
     const since = candidate.cached?.dataSince ?? ''
-    const isGranted = granted()
+    const hasPublished = published()
     const texts = new Map<string, string>()
     for (const watcher of [...this.#open]) {
-      const isMended = watcher.strange && isGranted
+      const isMended = watcher.strange && hasPublished
       if (watcher.sentSince === since && !isMended) continue
       watcher.sentSince = since
       const object = view(watcher.scope)
       if (object === undefined) continue
-      watcher.strange = watcher.scope === 'local' && !isGranted
+      watcher.strange = watcher.scope === 'local' && !hasPublished
       const type = watcher.without ? 'ADDED' : 'MODIFIED'
       watcher.without = false
       const shared = `${type} ${watcher.scope} ${watcher.namespace}`

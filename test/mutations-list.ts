@@ -517,9 +517,23 @@ const FENCE = [
   rule(
     'a JVM whose term is gone on with is shown its own name',
     'sidecar/watchers.ts',
-    'const isMended = watcher.strange && isGranted',
+    'const isMended = watcher.strange && hasPublished',
     'const isMended = false',
     gateway('a restarted sidecar takes a watch'),
+  ),
+  rule(
+    'a JVM that removes what the last leader left is not closing',
+    GATEWAY,
+    'if (decision.stops && this.#publishedToken === token) candidate',
+    'if (decision.stops) candidate',
+    gateway('who removes what the last leader left'),
+  ),
+  rule(
+    'a JVM that has published nothing has nothing to mend',
+    GATEWAY,
+    'return this.#granted() && this.#publishedToken === this.#options.candidate.token',
+    'return this.#granted()',
+    gateway('who removes what the last leader left'),
   ),
   rule(
     'a JVM that takes its watch up again is shown its own name, whatever it was shown before',

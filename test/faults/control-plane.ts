@@ -38,7 +38,8 @@ export const thaw = async (component: Component): Promise<void> => {
 
 /** Starts again what was killed. */
 export const revive = async (component: Component): Promise<void> => {
-  await run(rig, ['up'])
+  // It waits a minute for the node, whose kubelet may wait longer before it asks again after a long outage.
+  await run(rig, ['up']).catch(() => run(rig, ['up']))
   await answers()
   struck.delete(component)
 }

@@ -357,6 +357,48 @@ t.test('a restarted sidecar goes on with its term, and its JVM notices nothing',
   )
 })
 
+t.test('who removes what the last leader left is not closing; who removes what it published is', async t => {
+  const { api, jvm, sidecar } = await stage(t)
+  const keys = ['resourcemanager', 'restserver', 'dispatcher'].map(name => `org.apache.flink.k8s.leader.${name}`)
+  const told = (session: string): { [key: string]: string } =>
+    Object.fromEntries(keys.map(key => [key, `${session},http://x`]))
+  api.store.patch(CONFIG_MAPS, NAMESPACE, LOCK, 'merge', { data: told('of a leader that died') })
+  let events = 0
+  const watch = httpRequest(
+    `${sidecar.url}${PATH}?watch=true&fieldSelector=metadata.name%3D${LOCK}&resourceVersion=0`,
+    { headers: { 'user-agent': 'flink' } },
+    response => {
+      response.on('error', () => {})
+      response.on('data', () => events++)
+    },
+  )
+  watch.on('error', () => {})
+  watch.end()
+  t.teardown(() => watch.destroy())
+  await until(() => events === 1)
+  await jvm.lead()
+  for (const _ of ['a renewal', 'and the next, by which an event of the first has come']) {
+    const before = sidecar.candidate.lock?.version
+    await until(() => sidecar.candidate.lock?.version !== before)
+  }
+  t.equal(events, 1, 'a JVM that has published nothing is not made to mend what is there')
+  const put = async (data: object): Promise<void> => {
+    const { body } = await jvm.ask('GET', `${PATH}/${LOCK}`)
+    t.equal((await jvm.ask('PUT', `${PATH}/${LOCK}`, { ...body, data }, JSON_TYPE)).status, 200)
+  }
+  const removeAll = async (session: string): Promise<void> => {
+    for (let left = keys.length - 1; left >= 0; left--)
+      await put(Object.fromEntries(Object.entries(told(session)).slice(0, left)))
+  }
+  await removeAll('of a leader that died')
+  t.equal(sidecar.candidate.jvm.phase, 'standing')
+  t.ok(sidecar.candidate.leading())
+  await put(told('own'))
+  await removeAll('own')
+  t.equal(sidecar.candidate.jvm.phase, 'stopped')
+  t.notOk(sidecar.candidate.leading())
+})
+
 for (const from of ['the first version', 'the present version'])
   t.test(`a restarted sidecar takes a watch from ${from} for its JVM’s sign of life`, async t => {
     const { api, jvm, sidecar } = await stage(t)

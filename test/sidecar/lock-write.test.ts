@@ -58,10 +58,12 @@ t.test('the removal of the last key of the process means that it stops, of a job
   const led = { ...current, data }
   t.match(decide({ current: led, body: body({ version: '20', data: { [`${LEADER_KEY_PREFIX}job-1`]: 's,a' } }) }), {
     kind: 'data',
+    publishes: false,
     stops: true,
   })
-  t.match(decide({ current: led, body: body({ version: '20', data: { [KEYS[0] as string]: 's,a' } }) }), {
+  t.match(decide({ current: led, body: body({ version: '20', data: { [KEYS[0] as string]: 's,b' } }) }), {
     kind: 'data',
+    publishes: true,
     stops: false,
   })
 })
