@@ -6,17 +6,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../shared/clock.ts'
 import { holderOf } from '../shared/election.ts'
 import { type ApiClient, Unreachable } from '../shared/kube-client.ts'
-import type { ConfigMap } from '../shared/lock.ts'
-import { JOB_SUFFIX } from '../shared/names.ts'
 import type { Timings } from '../shared/timings.ts'
 import type { Candidate } from './candidate.ts'
 import type { Gateway } from './gateway.ts'
 import { answer, readJson, type Scope } from './http.ts'
-import { jobDocument, jobIds } from './jobs.ts'
+import { Jobs, type Registered } from './jobs.ts'
 import { isDeposed } from './jvm.ts'
 import { podOf } from './leader.ts'
 import { dispatch, type Handler, type Handlers, LeaderEndpoint } from './leader-endpoint.ts'
-import { configMapsPath } from './lock-store.ts'
 import type { Metrics } from './metrics.ts'
 import type { Peers } from './peers.ts'
 import type { Status } from './status.ts'
@@ -38,12 +35,14 @@ const UNWELL_PERIODS = 30
 export class Endpoint {
   #options: EndpointOptions
   #leader: LeaderEndpoint
+  #jobs: Jobs
   #handlers: Handlers
 
   constructor(options: EndpointOptions) {
     this.#options = options
     const { status, clock, metrics } = options
     this.#leader = new LeaderEndpoint({ status, clock, onCutOff: () => metrics.cutOff.inc() })
+    this.#jobs = new Jobs(options.candidate, status, options.client)
     const role =
       (wanted: boolean): Handler =>
       (_, response) =>
@@ -54,7 +53,8 @@ export class Endpoint {
       '/replica': role(false),
       '/members': (_, response) => this.#members(response),
       '/history': (_, response) => answer(response, 200, options.candidate.history.terms),
-      '/jobs': (_, response) => this.#jobs(response),
+      '/jobs': (_, response) => this.#registry(response, ({ jobs }) => jobs),
+      '/problems': (_, response) => this.#registry(response, ({ problems }) => problems),
       '/healthz': (_, response) => this.#health(response),
       '/jvm': (_, response) => this.#jvm(response),
       '/readyz': (_, response) => this.#ready(response),
@@ -91,19 +91,11 @@ export class Endpoint {
     answer(response, 200, members)
   }
 
-  async #jobs(response: ServerResponse): Promise<void> {
-    const { candidate, client } = this.#options
-    const { target } = candidate
-    const lock = candidate.cached?.object
+  async #registry(response: ServerResponse, pick: (registered: Registered) => unknown): Promise<void> {
+    const { target } = this.#options.candidate
     if (target === undefined) return answer(response, 503, { error: 'no Flink cluster is known here yet' })
-    const read = async (id: string): Promise<ConfigMap | undefined> => {
-      const path = `${configMapsPath(target.namespace)}/${target.clusterId}-${id}${JOB_SUFFIX}`
-      const { status, body } = await client.request('GET', path, { timeoutMs: 5_000 })
-      return status === 200 ? (body as ConfigMap) : undefined
-    }
     try {
-      const documents = await Promise.all(jobIds(lock).map(async id => jobDocument(id, lock, await read(id))))
-      answer(response, 200, documents)
+      answer(response, 200, pick(await this.#jobs.read(target)))
     } catch (error) {
       if (!(error instanceof Unreachable)) throw error
       answer(response, 503, { error: error.message })

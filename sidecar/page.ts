@@ -11,6 +11,7 @@ th{font-weight:500;color:GrayText}.none{color:#c33}
 </style></head><body>
 <h1>Leader of <span id="cluster">…</span></h1><p id="leader">…</p><p id="facts"></p>
 <h2>Components</h2><table id="components"></table>
+<h2>Jobs</h2><table id="jobs"></table>
 <h2>Candidates</h2><table id="members"></table>
 <h2>Terms seen by this pod</h2><table id="history"></table>
 <script>
@@ -19,6 +20,7 @@ const rows=(id,head,list)=>{const t=at(id);t.replaceChildren();const add=(cells,
 const load=async path=>{const r=await fetch(path);return r.ok?r.json():[]}
 const more=async()=>{
 rows('members',['pod','role','healthy','address'],(await load('members')).map(m=>[m.name,m.role,m.healthy?'yes':'no',m.address]))
+rows('jobs',['job','state','checkpoints','next','size'],(await load('jobs')).map(j=>[j.name?j.name+' ('+j.id+')':j.id,j.state,j.checkpoints.slice(0,3).join(', '),j.checkpointCounter,j.sizePercent+' %'+(j.problems.length?', '+j.problems.length+' problems':'')]))
 rows('history',['pod','token','from','to','reason'],(await load('history')).reverse().map(h=>[h.name,h.token,h.from,h.to??'now',h.reason]))}
 const show=l=>{at('cluster').textContent=l.clusterId||'(no cluster yet)';at('leader').textContent=l.name??'nobody is known to lead';at('leader').className=l.name?'':'none'
 at('facts').textContent=l.name?'token '+l.token+' · '+l.transitions+' changes of leader · last change '+(l.lastUpdate??'before this sidecar started')+(l.isLeader?' · this pod':''):''

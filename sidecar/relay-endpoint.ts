@@ -32,6 +32,7 @@ export class RelayEndpoint {
       '/members': passOn,
       '/history': passOn,
       '/jobs': passOn,
+      '/problems': passOn,
       '/healthz': (_, response) => answer(response, 200, { ok: true }),
       '/readyz': (_, response) => this.#ready(response),
       '/metrics': (_, response) => this.#metrics(response),

@@ -1,11 +1,14 @@
 // The contract of the endpoint, row by row, against a real sidecar on the embedded API.
-import { get, request as httpRequest } from 'node:http'
-import { createConnection } from 'node:net'
+import { createServer, get, request as httpRequest } from 'node:http'
+import { type AddressInfo, createConnection } from 'node:net'
 import t, { type Test } from 'tap'
 import { type Clock, systemClock } from '../../shared/clock.ts'
+import { haLabels } from '../../shared/lock.ts'
 import { ANNOTATION_LEADER } from '../../shared/names.ts'
 import { formatRecord, formatTime } from '../../shared/record.ts'
+import type { JobDocument, Problem } from '../../sidecar/ha-data.ts'
 import type { LeaderDocument } from '../../sidecar/leader.ts'
+import { statePointer } from '../world/flink-records.ts'
 import { resourceOf } from '../world/kube-resources.ts'
 import { KubeServer } from '../world/kube-server.ts'
 import { CLUSTER_ID, LOCK, NAMESPACE, TestSidecar } from '../world/sidecar.ts'
@@ -252,25 +255,48 @@ t.test('/history tells past terms with their reason', async t => {
 
 t.test('/jobs tells leader, counter and newest checkpoints, and steps over what it cannot read', async t => {
   const { api, sidecar, hold } = await stage(t)
-  const id = '0000000000000000000000000000000a'
+  const [id, left] = ['0000000000000000000000000000000a', '0000000000000000000000000000000b']
+  const pointer = statePointer('s3://x', false)
+  const rest = createServer((_, response) => response.end(JSON.stringify({ jobs: [{ jid: id, name: 'Ticker' }] })))
+  await new Promise<void>(resolve => rest.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => rest.close())
   hold('jm-1_uid', 60_000, {
-    [`executionPlan-${id}`]: 'rO0AB',
+    [`${KEY}restserver`]: `s,http://127.0.0.1:${(rest.address() as AddressInfo).port}`,
+    [`executionPlan-${id}`]: pointer,
     [`${KEY}job-${id}`]: 's,pekko.tcp://flink@h:1/u',
     'executionPlan-xyz': '?',
   })
-  api.store.create(CONFIG_MAPS, NAMESPACE, {
-    metadata: { name: `c-${id}-config-map` },
-    data: {
-      counter: '8',
-      'checkpointID-0000000000000000007': 'x',
-      'checkpointID-0000000000000000006': 'x',
-      'checkpointID-oops': 'x',
-    },
+  const create = (name: string, labels: { [name: string]: string }, data: { [key: string]: string }): void =>
+    void api.store.create(CONFIG_MAPS, NAMESPACE, { metadata: { name, labels }, data })
+  create(`c-${id}-config-map`, haLabels('c'), {
+    counter: '8',
+    'checkpointID-0000000000000000007': pointer,
+    'checkpointID-0000000000000000006': pointer,
+    'checkpointID-0000000000000000005': 'x',
+    'checkpointID-oops': pointer,
   })
-  await until(async () => ((await json(`${sidecar.url}/jobs`)).body as unknown[]).length === 1)
-  t.match((await json(`${sidecar.url}/jobs`)).body, [
-    { id, planStored: true, checkpointCounter: 8, checkpoints: [7, 6], leader: { sessionId: 's' } },
-  ])
+  create(`c-${left}-config-map`, haLabels('c'), {})
+  create('c-mine-config-map', haLabels('c'), { counter: '1' })
+  await until(leads(sidecar, 'jm-1'))
+  await until(async () => ((await json(`${sidecar.url}/jobs`)).body as { name: string }[])[0]?.name === 'Ticker')
+  for (const base of [sidecar.url, sidecar.podUrl]) {
+    const { body } = await json(`${base}/jobs`)
+    t.match(body, [
+      { id, state: 'led', planStored: true, checkpointCounter: 8, checkpoints: [7, 6], leader: { sessionId: 's' } },
+      { id: left, name: null, state: 'leftover', planStored: false, leader: null, problems: [] },
+    ])
+    const [{ bytes, sizePercent, problems }] = body as [JobDocument]
+    t.ok(bytes > 2_000)
+    t.equal(sizePercent, Math.round(bytes / 1_000) / 10)
+    t.same(problems.map(({ key }) => key).sort(), ['checkpointID-0000000000000000005', 'checkpointID-oops'])
+    const all = (await json(`${base}/problems`)).body as Problem[]
+    t.same(all.map(({ configMap, key }) => `${configMap}/${key}`).sort(), [
+      `c-${id}-config-map/checkpointID-0000000000000000005`,
+      `c-${id}-config-map/checkpointID-oops`,
+      'c-cluster-config-map/executionPlan-xyz',
+      'c-mine-config-map/',
+    ])
+  }
 })
 
 t.test('/members tells this pod, the leader, and whoever joined and answers', async t => {
