@@ -18,6 +18,10 @@ const COMMANDS = {
   demo: 'cli/demo.ts',
   status: 'cli/status.ts',
   switchover: 'cli/switchover.ts',
+  orphans: 'cli/orphans.ts',
+  cleanup: 'cli/cleanup.ts',
+  backup: 'cli/backup.ts',
+  restore: 'cli/restore.ts',
   'flink-jobmanager': 'test/world/flink-jobmanager.ts',
 }
 /** What cli/main.ts imports when it is asked for stays a file beside it. */

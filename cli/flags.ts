@@ -74,7 +74,36 @@ export const ENDPOINT_FLAGS = {
 } as const satisfies Flags
 export const STATUS_FLAGS = {
   ...ENDPOINT_FLAGS,
-  json: { type: 'boolean', meaning: 'leader and members as JSON' },
+  json: { type: 'boolean', meaning: 'leader, members and jobs, or the orphans, as JSON' },
+  orphans: { type: 'boolean', meaning: 'HA data in the cluster that nobody uses, in place of who leads' },
+  namespace: { type: 'string', short: 'n', value: 'NAME', meaning: 'orphans of this namespace (default: of all)' },
+  ...KUBECONFIG,
+} as const satisfies Flags
+
+const OF_CLUSTER = {
+  namespace: { type: 'string', short: 'n', value: 'NAME', meaning: 'where the cluster is' },
+  'cluster-id': { type: 'string', value: 'ID', meaning: 'Flink’s kubernetes.cluster-id' },
+} as const satisfies Flags
+
+export const CLEANUP_FLAGS = {
+  ...OF_CLUSTER,
+  yes: { type: 'boolean', meaning: 'remove what is shown (default: only show it)' },
+  ...KUBECONFIG,
+} as const satisfies Flags
+
+export const BACKUP_FLAGS = {
+  ...OF_CLUSTER,
+  file: { type: 'string', short: 'f', value: 'FILE', meaning: 'write there: JSON if it ends in .json, else YAML' },
+  force: { type: 'boolean', meaning: 'replace a file that is there' },
+  ...KUBECONFIG,
+} as const satisfies Flags
+
+export const RESTORE_FLAGS = {
+  file: { type: 'string', short: 'f', value: 'FILE', meaning: 'a file that backup wrote, or - for standard input' },
+  namespace: { ...OF_CLUSTER.namespace, meaning: 'where to (default: where it came from)' },
+  replace: { type: 'boolean', meaning: 'overwrite what differs (default: refuse)' },
+  yes: { type: 'boolean', meaning: 'write what is shown (default: only show it)' },
+  ...KUBECONFIG,
 } as const satisfies Flags
 
 export const DEMO_FLAGS = {

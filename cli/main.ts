@@ -25,7 +25,13 @@ const run = async (command: string | undefined, args: string[]): Promise<void> =
     case 'demo':
       return await (await import('./demo.ts')).runDemo(args)
     case 'status':
-      return await (await import('./status.ts')).runStatus(args)
+      return await (await import('./status.ts')).runStatus(args, version)
+    case 'cleanup':
+      return await (await import('./cleanup.ts')).runCleanup(args, version)
+    case 'backup':
+      return await (await import('./backup.ts')).runBackup(args, version)
+    case 'restore':
+      return await (await import('./restore.ts')).runRestore(args, version)
     case 'switchover':
       return await (await import('./switchover.ts')).runSwitchover(args)
     case 'version':

@@ -34,13 +34,16 @@ import { makeWebhookMetrics } from '../webhook/metrics.ts'
 import { DEFAULT_RESOURCES, FAILSAFE, LOCKS, type ResourceName, TASKMANAGER_MODES } from '../webhook/pod-settings.ts'
 import { CHECKS } from './check-report.ts'
 import {
+  BACKUP_FLAGS,
   CHECK_FLAGS,
+  CLEANUP_FLAGS,
   DEMO_FLAGS,
   ENDPOINT_FLAGS,
   EXPLAIN_FLAGS,
   type Flags,
   flagText,
   INJECT_FLAGS,
+  RESTORE_FLAGS,
   REWRITE_FLAGS,
   STATUS_FLAGS,
 } from './flags.ts'
@@ -172,6 +175,9 @@ const COMMANDS: { readonly [command: string]: Flags } = {
   uninject: REWRITE_FLAGS,
   status: STATUS_FLAGS,
   switchover: ENDPOINT_FLAGS,
+  cleanup: CLEANUP_FLAGS,
+  backup: BACKUP_FLAGS,
+  restore: RESTORE_FLAGS,
   demo: DEMO_FLAGS,
 }
 const commandFlags = (flags: Flags): string =>

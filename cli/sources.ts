@@ -1,6 +1,6 @@
 // Files, folders and standard input as texts, and back. What cannot be read is a problem by name, never a crash.
 import { randomUUID } from 'node:crypto'
-import { readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { link, open, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 export type Source = { name: string; text: string }
@@ -70,10 +70,31 @@ export const replaceFile = async (name: string, text: string): Promise<void> => 
   }
 }
 
+/** All of it or nothing, also on disk; a file that is there stays, unless `force`. @throws Error that says why not */
+export const saveFile = async (name: string, text: string, force: boolean): Promise<void> => {
+  const draft = `${name}.${randomUUID()}`
+  try {
+    const file = await open(draft, 'wx', 0o600)
+    try {
+      await file.writeFile(text)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    // A link, unlike a renaming, never replaces.
+    await (force ? rename(draft, name) : link(draft, name))
+  } catch (error) {
+    throw new Error(`${name}: ${reasonOf(error)}`)
+  } finally {
+    await rm(draft, { force: true })
+  }
+}
+
 const REASONS: { [code: string]: string } = {
   ENOENT: 'there is no such file or folder',
   EACCES: 'may not be read',
   EISDIR: 'is a folder',
+  EEXIST: 'is there already: --force replaces it',
 }
 const reasonOf = (error: unknown): string => {
   const { code = '', message } = error as NodeJS.ErrnoException

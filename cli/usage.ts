@@ -5,13 +5,16 @@ import { RELAY_SETTINGS } from '../sidecar/relay-config.ts'
 import { WEBHOOK_SETTINGS } from '../webhook/config.ts'
 import { CHECKS } from './check-report.ts'
 import {
+  BACKUP_FLAGS,
   CHECK_FLAGS,
+  CLEANUP_FLAGS,
   DEMO_FLAGS,
   ENDPOINT_FLAGS,
   EXPLAIN_FLAGS,
   type Flags,
   flagText,
   INJECT_FLAGS,
+  RESTORE_FLAGS,
   REWRITE_FLAGS,
   STATUS_FLAGS,
 } from './flags.ts'
@@ -30,8 +33,14 @@ const COMMANDS = `flink-ha: high availability for Apache Flink on Kubernetes
   flink-ha uninject FILE…            takes it out again
 
   of a running cluster
-  flink-ha status                    who leads, asked of a sidecar  [--url http://127.0.0.1:4040] [--json]
+  flink-ha status                    who leads, and the jobs, asked of a sidecar  [--url http://127.0.0.1:4040] [--json]
   flink-ha switchover [POD]          hand leadership to POD, or to any healthy candidate  [--url …]
+
+  of its HA data, through the kubeconfig
+  flink-ha status --orphans          what no cluster uses, with its age  [-n NAMESPACE]
+  flink-ha backup -f FILE            keeps it in a file  -n NAMESPACE --cluster-id ID
+  flink-ha restore -f FILE           puts it back  [-n NAMESPACE] [--replace] [--yes]
+  flink-ha cleanup                   removes it  -n NAMESPACE --cluster-id ID [--yes]
 
   flink-ha demo [--once]             two JobManagers on an embedded API: kill the leader, watch the other take over
   flink-ha version
@@ -95,11 +104,43 @@ Exit code 0; 1 when something could not be read: each is named; 2 for wrong flag
 `
 
 const STATUS = `flink-ha status [flags]
+flink-ha status --orphans [-n NAMESPACE]
 
-Asks a sidecar who leads, who could, and since when.
+Asks a sidecar who leads, who could, since when, and which jobs there are. With --orphans: looks through the kubeconfig for HA
+ConfigMaps whose cluster id nobody names, no pod, no Deployment, StatefulSet or Job, no FlinkDeployment, and whose lock nobody
+renews; a lock that somebody holds is watched for its whole lease.
 
 ${flagRows(STATUS_FLAGS)}
-Exit code 0; 1 when nobody is known to lead, or the sidecar does not answer; 2 for wrong flags.
+Exit code 0; 1 when nobody is known to lead, or the sidecar or the cluster does not answer; 2 for wrong flags.
+`
+
+const CLEANUP = `flink-ha cleanup --namespace NAME --cluster-id ID [flags]
+
+Shows a cluster's HA data: its jobs can come back by nothing else. With --yes it is removed, each object by its uid and version,
+the lock last, unless the cluster is alive: pods of it are there, or its lock is renewed while it is watched for its whole lease.
+What only looks like it is left alone. What changes meanwhile ends it.
+
+${flagRows(CLEANUP_FLAGS)}
+Exit code 0; 1 when the cluster is alive, or not all of it could be removed: what is left is named; 2 for wrong flags.
+`
+
+const BACKUP = `flink-ha backup --namespace NAME --cluster-id ID --file FILE [flags]
+
+Writes a cluster's HA ConfigMaps, and its Lease where that is the lock, to a file, as of one moment. They point to files in
+high-availability.storageDir, which are not in it.
+
+${flagRows(BACKUP_FLAGS)}
+Exit code 0; 1 when there is nothing, or it could not be read or written; 2 for wrong flags.
+`
+
+const RESTORE = `flink-ha restore --file FILE [flags]
+
+Puts back what a backup has: shows it, and with --yes creates what is missing; what is there and differs is a reason to refuse,
+unless --replace is given. Refuses while the cluster is alive. All is looked at and tried by a dry run first; then each write is a
+compare-and-set, the lock last. The lock comes back released, without leader addresses, its fencing token never lower than before.
+
+${flagRows(RESTORE_FLAGS)}
+Exit code 0; 1 when it was refused, or not all could be written: what is not done is named; 2 for wrong flags.
 `
 
 const SWITCHOVER = `flink-ha switchover [flags] [POD]
@@ -125,6 +166,9 @@ const OF_PEOPLE: { readonly [command: string]: string } = {
   explain: EXPLAIN,
   status: STATUS,
   switchover: SWITCHOVER,
+  cleanup: CLEANUP,
+  backup: BACKUP,
+  restore: RESTORE,
   demo: DEMO,
 }
 

@@ -163,7 +163,7 @@ export const configMapPatch = (
   ...(Object.keys(data).length > 0 && { data }),
 })
 
-const leaseSpec = (raw: string): NonNullable<Lease['spec']> => {
+export const leaseSpec = (raw: string): NonNullable<Lease['spec']> => {
   const record = parseRecord(raw)
   return {
     holderIdentity: record?.holder ?? '',

@@ -5,12 +5,17 @@ import { join } from 'node:path'
 import t from 'tap'
 
 const PURE = [
+  'cli/backup-file.ts',
   'cli/check-report.ts',
+  'cli/cluster-ids.ts',
   'cli/explain-pod.ts',
   'cli/flags.ts',
+  'cli/ha-text.ts',
   'cli/pod-templates.ts',
   'cli/reasons.ts',
+  'cli/restore-plan.ts',
   'cli/rewrite.ts',
+  'cli/table.ts',
   'cli/yaml-documents.ts',
   'shared/api-access.ts',
   'shared/assert.ts',

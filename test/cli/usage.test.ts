@@ -6,36 +6,41 @@ import { SETTINGS } from '../../sidecar/config.ts'
 import { RELAY_SETTINGS } from '../../sidecar/relay-config.ts'
 import { WEBHOOK_SETTINGS } from '../../webhook/config.ts'
 
+/** Of people. */
+const COMMANDS = [
+  'inject',
+  'uninject',
+  'check',
+  'explain',
+  'status',
+  'switchover',
+  'cleanup',
+  'backup',
+  'restore',
+  'demo',
+]
+
 t.test('the help of each command names each of its flags', async t => {
   for (const flag of Object.keys(WEBHOOK_SETTINGS)) t.match(usage('webhook'), `--${flag} `, flag)
   for (const flag of Object.keys({ ...SETTINGS, ...RELAY_SETTINGS })) t.match(usage('sidecar'), `--${flag} `, flag)
-  const { CHECK_FLAGS, DEMO_FLAGS, ENDPOINT_FLAGS, EXPLAIN_FLAGS, INJECT_FLAGS, REWRITE_FLAGS, STATUS_FLAGS } = tables
   const byCommand = {
-    inject: { ...REWRITE_FLAGS, ...INJECT_FLAGS },
-    uninject: REWRITE_FLAGS,
-    check: CHECK_FLAGS,
-    explain: EXPLAIN_FLAGS,
-    status: STATUS_FLAGS,
-    switchover: ENDPOINT_FLAGS,
-    demo: DEMO_FLAGS,
+    inject: { ...tables.REWRITE_FLAGS, ...tables.INJECT_FLAGS },
+    uninject: tables.REWRITE_FLAGS,
+    check: tables.CHECK_FLAGS,
+    explain: tables.EXPLAIN_FLAGS,
+    status: tables.STATUS_FLAGS,
+    switchover: tables.ENDPOINT_FLAGS,
+    cleanup: tables.CLEANUP_FLAGS,
+    backup: tables.BACKUP_FLAGS,
+    restore: tables.RESTORE_FLAGS,
+    demo: tables.DEMO_FLAGS,
   }
   for (const [command, flags] of Object.entries(byCommand))
     for (const flag of Object.keys(flags)) t.match(usage(command), `--${flag} `, `${command} --${flag}`)
 })
 
 t.test('the help names every command', async t => {
-  for (const command of [
-    'webhook',
-    'sidecar',
-    'inject',
-    'uninject',
-    'check',
-    'explain',
-    'status',
-    'switchover',
-    'demo',
-  ])
-    t.match(usage(undefined), `flink-ha ${command}`)
+  for (const command of ['webhook', 'sidecar', ...COMMANDS]) t.match(usage(undefined), `flink-ha ${command}`)
   t.equal(usage('nonsense'), usage(undefined))
 })
 
@@ -49,6 +54,6 @@ t.test('the flags that the help of check names exist', async t => {
 })
 
 t.test('no line is wider than a terminal of 130', async t => {
-  for (const command of [undefined, 'inject', 'uninject', 'check', 'explain', 'status', 'switchover', 'demo'])
+  for (const command of [undefined, ...COMMANDS])
     for (const line of usage(command).split('\n')) t.ok(line.length <= 130, line)
 })
