@@ -30,6 +30,10 @@ t.test('a wrong command line exits 2 with each problem on a line, whatever the c
     check: [['check', '-o', 'xml'], /^flink-ha: output is "xml"/],
     explain: [['explain'], /^flink-ha: "pod NAME"/],
     status: [['status', '--url', 'x'], /^flink-ha: url is "x"/],
+    orphans: [['status', '--orphans', '-n', 'X'], /^flink-ha: namespace is "X"/],
+    cleanup: [['cleanup', '-n', 'flink'], /^flink-ha: cluster-id is missing/],
+    backup: [['backup'], /^flink-ha: file is missing/m],
+    restore: [['restore'], /^flink-ha: file is missing/],
   }
   for (const [name, [args, message]] of Object.entries(wrong)) {
     const { status, stdout, stderr } = run(args)
@@ -57,9 +61,33 @@ t.test('without a cluster, check fails with what to do', { skip }, async t => {
   t.match(stdout, 'no kubeconfig')
 })
 
+t.test('without a cluster, what looks into one says so', { skip }, async t => {
+  const of = ['--namespace', 'flink', '--cluster-id', 'c']
+  for (const args of [
+    ['status', '--orphans'],
+    ['cleanup', ...of],
+    ['backup', ...of, '--file', '/nonexistent/x'],
+  ]) {
+    const { status, stderr } = run(args)
+    t.equal(status, 1)
+    t.match(stderr, /^flink-ha: no kubeconfig/, args.join(' '))
+  }
+})
+
 t.test('help and version need nothing', { skip }, async t => {
   t.equal(run(['version']).stdout, `${packageJson.version}\n`)
-  for (const command of ['', 'webhook', 'sidecar', 'inject', 'uninject', 'check', 'explain']) {
+  for (const command of [
+    '',
+    'webhook',
+    'sidecar',
+    'inject',
+    'uninject',
+    'check',
+    'explain',
+    'cleanup',
+    'backup',
+    'restore',
+  ]) {
     const { status, stdout } = run(command === '' ? ['--help'] : [command, '--help'])
     t.equal(status, 0)
     t.match(stdout, `flink-ha ${command}`)
