@@ -206,7 +206,7 @@ t.test(
     t.equal(reader.events.length, 1)
     t.equal((await json(`${relay.url}/readyz`)).status, 200)
     t.equal((await json(`${relay.url}/healthz`)).status, 200)
-    for (const path of ['/members', '/history', '/jobs'])
+    for (const path of ['/members', '/history', '/jobs', '/problems'])
       t.match(
         await json(`${relay.url}${path}`),
         { status: 503, body: { error: /no JobManager/, ageSeconds: Number } },
