@@ -839,4 +839,99 @@ const FAILSAFE = [
   ),
 ]
 
-export const MUTATIONS: readonly Mutation[] = [TERMS, WRITES, TOKENS, LIVENESS, WORDS, JVM, FENCE, FAILSAFE, TLS].flat()
+/** HA data outlives its cluster; what looks at it, removes it or puts it back harms none that lives. */
+const cleaning = tests('test/cli/cleanup.test.ts')
+const restoring = tests('test/cli/backup.test.ts')
+const DATA = [
+  rule(
+    'a ConfigMap that has the name alone is nobody’s HA data',
+    'sidecar/ha-names.ts',
+    'labels[FLINK_TYPE_LABEL.name] !== FLINK_TYPE_LABEL.value || isAutoscalers(labels)',
+    'isAutoscalers(labels)',
+    tests('test/sidecar/ha-names.test.ts'),
+    cleaning,
+  ),
+  rule(
+    'a name that only begins alike is another’s',
+    'sidecar/ha-names.ts',
+    'JOB_ID.test(jobId) ? { clusterId, jobId } : undefined',
+    '{ clusterId, jobId }',
+    tests('test/sidecar/ha-names.test.ts'),
+  ),
+  rule(
+    'a value that is no state pointer is no checkpoint',
+    'sidecar/ha-data.ts',
+    'value.startsWith(JAVA_STREAM) && value.length % 4 === 0 && BASE64.test(value)',
+    "value !== ''",
+    tests('test/sidecar/ha-data.test.ts'),
+  ),
+  rule(
+    'a cluster with pods is alive',
+    'cli/liveness.ts',
+    'if (pods.length > 0) return',
+    'if (pods.length > 99) return',
+    cleaning,
+  ),
+  rule(
+    'a lock that is written while it is watched is somebody’s',
+    'cli/liveness.ts',
+    'if (problem !== undefined) return problem',
+    "if (problem === '') return problem",
+    cleaning,
+  ),
+  rule(
+    'a leader that goes on without the API server is watched for as long as it may',
+    'cli/liveness.ts',
+    " + strangerWaitMs(roster, '', FAILSAFE_LIMIT_MS)",
+    '',
+    cleaning,
+  ),
+  rule(
+    'nothing is removed that has changed since it was shown',
+    'cli/cleanup.ts',
+    'preconditions: { uid, resourceVersion }',
+    'preconditions: { uid }',
+    cleaning,
+  ),
+  rule(
+    'nothing more is removed once somebody has the lock',
+    'cli/cleanup.ts',
+    '(await guard.problem()) ?? (await removeOne(cluster, target))',
+    'await removeOne(cluster, target)',
+    cleaning,
+  ),
+  rule(
+    'a restored lock’s token is the highest that anybody has seen',
+    'cli/restore-plan.ts',
+    'const token = Math.max(...locks.map(lock => lock.token))',
+    'const token = locks.find(lock => lock.token > 0)?.token ?? 0',
+    restoring,
+  ),
+  rule(
+    'a restored lock names no leader that is gone',
+    'cli/restore-plan.ts',
+    '  data: withoutLeaders(saved),',
+    '  data: saved.data ?? {},',
+    restoring,
+  ),
+  rule(
+    'a restored job keeps the later term’s token',
+    'cli/restore-plan.ts',
+    'Math.max(tokenIn(saved.metadata), current === undefined ? 0 : tokenIn(current.metadata))',
+    'tokenIn(saved.metadata)',
+    restoring,
+  ),
+]
+
+export const MUTATIONS: readonly Mutation[] = [
+  TERMS,
+  WRITES,
+  TOKENS,
+  LIVENESS,
+  WORDS,
+  JVM,
+  FENCE,
+  FAILSAFE,
+  TLS,
+  DATA,
+].flat()
