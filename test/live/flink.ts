@@ -96,24 +96,34 @@ export class FlinkCluster {
     })
   }
 
-  async submit(leader: Pod): Promise<string> {
-    const curl = async (args: string): Promise<unknown> =>
-      JSON.parse(
-        await this.namespace.kubectl([
-          ...['exec', leader.name, '-c', 'jobmanager', '--', 'sh', '-c'],
-          `curl -s -X POST ${args.replace('REST', `http://${leader.ip}:8081`)}`,
-        ]),
-      )
+  /** Ticker, by default endless: `programArgs` are its last number, and the number at which it fails. */
+  async submit(leader: Pod, programArgs: readonly number[] = []): Promise<string> {
+    const asked = `-H 'content-type: application/json' -d '${JSON.stringify({ programArgsList: programArgs.map(String) })}'`
+    const post = (args: string, path: string) => this.#curl(leader, `-X POST ${args}`, path)
     return await until(
       'the job to be submitted',
       START_TIMEOUT_MS,
       async () => {
-        const { filename } = (await curl(`-F jarfile=@${JAR} REST/jars/upload`)) as { filename: string }
-        const { jobid } = (await curl(`REST/jars/${filename.split('/').at(-1)}/run -d '{}'`)) as { jobid?: string }
+        const { filename } = (await post(`-F jarfile=@${JAR}`, '/jars/upload')) as { filename: string }
+        const { jobid } = (await post(asked, `/jars/${filename.split('/').at(-1)}/run`)) as { jobid?: string }
         return jobid
       },
       1_000,
     )
+  }
+
+  async cancel(leader: Pod, jobId: string): Promise<void> {
+    await this.#curl(leader, '-X PATCH', `/jobs/${jobId}?mode=cancel`)
+  }
+
+  async #curl(pod: Pod, options: string, path: string): Promise<unknown> {
+    const command = `curl -s ${options} 'http://${pod.ip}:8081${path}'`
+    return JSON.parse(await this.namespace.kubectl(['exec', pod.name, '-c', 'jobmanager', '--', 'sh', '-c', command]))
+  }
+
+  /** undefined: the leader knows no such job. */
+  async state(leader: Pod, jobId: string): Promise<string | undefined> {
+    return (await this.#overview(leader, jobId))?.state
   }
 
   /** The job of an application cluster. */
