@@ -41,6 +41,7 @@ for (const flink of VERSIONS)
     await t.test('the whole cluster is taken away and comes back', async t => {
       await both(scene => checkRestart(t, scene))
     })
+    for (const scene of [ours, builtin]) await checkOperatorsView(t, scene)
     await checkNothingLost(t, ours)
     checkTokensGrow(t, ours)
     const more = [...errors[0]].filter(error => !errors[1].has(error))
@@ -53,6 +54,25 @@ for (const flink of VERSIONS)
 
 function label(flink: string): string {
   return flink.replaceAll('.', '-')
+}
+
+/** As Flink's operator looks for HA metadata (`FlinkUtils.isHaMetadataAvailable`): names and keys by which a job can go on. */
+const checkOperatorsView = async (t: Test, { cluster, namespace }: Scene): Promise<void> => {
+  const selector = `app=${CLUSTER_ID},type=flink-native-kubernetes`
+  const { items } = JSON.parse(await namespace.kubectl(['get', 'configmaps', '-l', selector, '-o', 'json'])) as {
+    items: { metadata: { name: string; deletionTimestamp?: string }; data?: { [key: string]: string } }[]
+  }
+  const metadata = items.filter(
+    ({ metadata: { name, deletionTimestamp } }) =>
+      deletionTimestamp === undefined && name.endsWith('-config-map') && !name.endsWith('-cluster-config-map'),
+  )
+  const keys = metadata.flatMap(({ data }) => Object.keys(data ?? {}))
+  const who = cluster.setup.mode
+  t.equal(metadata.length, 1, `${who}: the operator sees one job's HA metadata`)
+  t.ok(
+    keys.some(key => key.startsWith('checkpointID-')),
+    `${who}: and a checkpoint in it`,
+  )
 }
 
 /** A job is canceled, one finishes, one fails for good: what the HA store had of it goes, and nothing else. */
