@@ -250,6 +250,12 @@ export class Candidate {
       })
   }
 
+  /**
+   * The JVM is removing the lock, at the end of its cluster (`cleanupAllData`). The sight of that may come before the answer: it
+   * must not be taken for somebody else's deletion, after which the lock is made anew.
+   */
+  removing = false
+
   jvmEvent(event: JvmEvent): void {
     // A process that was stopped finds the JVM's questions before its own timers.
     if (this.#state.role === 'leader' && !this.leading()) this.#dispatch({ type: 'tick' })
@@ -594,6 +600,7 @@ export class Candidate {
   }
 
   #seeConfigMap({ object, version, listed }: Sight<ConfigMap>): void {
+    if (object === undefined && this.removing) this.jvmEvent({ type: 'stopped' })
     const keep = (): void => this.#cache(object, version)
     if (this.#options.lockKind === 'lease') this.#inbox.push(keep)
     else this.#seeLock({ type: 'lock-seen', lock: lockOfConfigMap(object, version), read: listed }, object, keep)

@@ -571,6 +571,13 @@ const FENCE = [
     tests('test/sidecar/job-store-late.test.ts'),
   ),
   rule(
+    'a lock that the JVM removes at its cluster’s end is not made anew',
+    CANDIDATE,
+    "if (object === undefined && this.removing) this.jvmEvent({ type: 'stopped' })",
+    '',
+    gateway('a lock that the JVM removes itself'),
+  ),
+  rule(
     'a ConfigMap does not become too large',
     'sidecar/size-limit.ts',
     'if (bytes <= MAX_DATA_BYTES || bytes <= dataBytes(before)) return undefined',

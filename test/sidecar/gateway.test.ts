@@ -455,6 +455,19 @@ t.test('beside a Lease, a ConfigMap that somebody deletes is made anew, and the 
   t.equal(sidecar.candidate.token, token)
 })
 
+for (const isAnswered of [true, false])
+  t.test(`a lock that the JVM removes itself is not made anew, ${isAnswered ? 'answered' : 'unanswered'}`, async t => {
+    const { api, jvm, sidecar } = await stage(t)
+    await jvm.lead()
+    const match = ({ method }: { method: string }): boolean => method === 'DELETE'
+    if (!isAnswered) api.fail({ match, times: 1, afterCommit: true })
+    const { status } = await jvm.ask('DELETE', `${PATH}/${LOCK}`, {}, JSON_TYPE)
+    t.equal(status, isAnswered ? 200 : 503)
+    await until(() => sidecar.candidate.cached?.object === undefined && !sidecar.candidate.leading())
+    t.equal((await jvm.ask('DELETE', `${PATH}/${LOCK}`, {}, JSON_TYPE)).status, 404, 'it asks again when it is not sure')
+    t.equal(api.store.find(CONFIG_MAPS, NAMESPACE, LOCK), undefined)
+  })
+
 t.test('only the ConfigMaps of the one cluster are served', async t => {
   const { jvm } = await stage(t)
   for (const [path, status] of [
