@@ -1,0 +1,60 @@
+// An application cluster: a Job with one JobManager that runs Ticker itself and ends with it, and a TaskManager.
+import { access, jobManagers, type Setup, services, taskManager } from './manifests.ts'
+
+export type Application = {
+  /** Ticker's: its last number, and the number at which it fails; endless without. */
+  programArgs?: readonly number[]
+  /** A failure is the end of the job. */
+  fragile?: boolean
+}
+
+export const JOB = 'jobmanager'
+
+/** The job's jar where the entry point looks for it, then the image's own command. */
+const command = [
+  'bash',
+  '-ec',
+  'cp /opt/flink/examples/streaming/Ticker.jar /opt/flink/usrlib/; exec /docker-entrypoint.sh "$@"',
+  'bash',
+]
+
+export const application = (
+  namespace: string,
+  node: string,
+  setup: Setup,
+  { programArgs = [], fragile = false }: Application = {},
+): object[] => {
+  const { template } = jobManagers(namespace, node, setup).spec
+  const [jobManager] = template.spec.containers
+  const restarts = fragile ? ['-D', 'restart-strategy.type=none'] : []
+  const args = [
+    ...['standalone-job', '--job-classname', 'Ticker', '-D', 'jobmanager.rpc.address=$(POD_IP)'],
+    ...restarts,
+    ...programArgs.map(String),
+  ]
+  const tasks = taskManager(namespace, node, setup)
+  const taskContainers = tasks.spec.template.spec.containers.map(one => ({ ...one, command }))
+  return [
+    ...access,
+    ...services,
+    {
+      apiVersion: 'batch/v1',
+      kind: 'Job',
+      metadata: { name: JOB },
+      spec: {
+        backoffLimit: 0,
+        template: {
+          metadata: template.metadata,
+          spec: { ...template.spec, restartPolicy: 'Never', containers: [{ ...jobManager, command, args }] },
+        },
+      },
+    },
+    {
+      ...tasks,
+      spec: {
+        ...tasks.spec,
+        template: { ...tasks.spec.template, spec: { ...tasks.spec.template.spec, containers: taskContainers } },
+      },
+    },
+  ]
+}
