@@ -124,7 +124,7 @@ export class Namespace {
     await this.kubectl(['delete', 'deployments', '--all', '--cascade=orphan']).catch(() => '')
     await this.kubectl(['delete', 'replicasets', '--all', '--cascade=orphan']).catch(() => '')
     const now = ['--force', '--grace-period=0', '--wait=false']
-    await this.kubectl(['delete', 'pods', '-l', 'app=flink', ...now]).catch(() => '')
+    await this.kubectl(['delete', 'pods', '-l', 'component in (jobmanager, taskmanager)', ...now]).catch(() => '')
   }
 
   kubectl(args: readonly string[], input = '', timeoutMs = 120_000): Promise<string> {

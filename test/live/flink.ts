@@ -66,10 +66,10 @@ export class FlinkCluster {
   }
 
   async jobManagers(): Promise<Pod[]> {
-    return (await this.namespace.pods('app=flink,component=jobmanager')).filter(pod => !pod.deleting)
+    return (await this.namespace.pods('component=jobmanager')).filter(pod => !pod.deleting)
   }
   async taskManagers(): Promise<Pod[]> {
-    return (await this.namespace.pods('app=flink,component=taskmanager')).filter(pod => !pod.deleting)
+    return (await this.namespace.pods('component=taskmanager')).filter(pod => !pod.deleting)
   }
 
   /** The pod whose REST address the lock's data names. */

@@ -73,7 +73,7 @@ const field = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRe
 export const STORAGE = '/tmp/flink-ha-live'
 export const storagePath = (namespace: string): string => `${STORAGE}/${namespace}`
 
-const storage = (namespace: string) => ({
+export const storage = (namespace: string) => ({
   name: 'flink-data',
   hostPath: { path: storagePath(namespace), type: 'DirectoryOrCreate' },
 })

@@ -1,0 +1,135 @@
+// A native session cluster as Flink's command line makes it (`KubernetesClusterDescriptor`): the JobManager asks the API server for
+// its TaskManager pods itself. The image has none of Flink's scripts, so the two that native mode starts are brought along.
+import { CLUSTER_ID, flinkImage, jobManagers, type Setup, services, storage } from './manifests.ts'
+
+const ACCOUNT = 'flink'
+const SCRIPTS = '/opt/flink/native'
+const TEMPLATE = 'taskmanager.yaml'
+export const MAIN = 'flink-main-container'
+export const NATIVE_TASKS = `app=${CLUSTER_ID},component=taskmanager,type=flink-native-kubernetes`
+
+const opened = ['lang', 'net', 'io', 'nio', 'lang.reflect', 'text', 'time', 'util', 'util.concurrent']
+const java = (memory: string, main: string): string =>
+  `exec java ${memory} ${opened.map(name => `--add-opens=java.base/java.${name}=ALL-UNNAMED`).join(' ')} ` +
+  `-Dlog4j.configurationFile=file:/opt/flink/log4j-console.properties -cp '/opt/flink/lib/*' ${main} "$@"`
+
+const options = (namespace: string, { flink }: Setup): string => {
+  const image = flink.startsWith('1.') ? 'kubernetes.container.image' : 'kubernetes.container.image.ref'
+  return [
+    `kubernetes.cluster-id: ${CLUSTER_ID}`,
+    `kubernetes.namespace: ${namespace}`,
+    `${image}: ${flinkImage(flink)}`,
+    'kubernetes.container.image.pull-policy: IfNotPresent',
+    `kubernetes.service-account: ${ACCOUNT}`,
+    `kubernetes.pod-template-file.taskmanager: ${SCRIPTS}/${TEMPLATE}`,
+    'kubernetes.taskmanager.cpu: 0.1',
+    'high-availability.type: kubernetes',
+    'high-availability.storageDir: file:///flink-data/ha',
+    'execution.checkpointing.interval: 2s',
+    'execution.checkpointing.dir: file:///flink-data/checkpoints',
+    'state.checkpoints.dir: file:///flink-data/checkpoints',
+    'restart-strategy.type: fixed-delay',
+    'restart-strategy.fixed-delay.attempts: 1000000',
+    'restart-strategy.fixed-delay.delay: 100ms',
+    'jobmanager.memory.process.size: 900m',
+    'taskmanager.memory.process.size: 1024m',
+    'taskmanager.numberOfTaskSlots: 2',
+    'rest.bind-address: 0.0.0.0',
+    'jobmanager.bind-host: 0.0.0.0',
+    'taskmanager.bind-host: 0.0.0.0',
+    'blob.server.port: 6124',
+    'taskmanager.rpc.port: 6122',
+    // Flink's default is 30 s.
+    'resourcemanager.taskmanager-timeout: 10000',
+    '',
+  ].join('\n')
+}
+
+/** As the Role of Flink's documentation for native Kubernetes allows (the ClusterRole `edit` in short). */
+const access = [
+  { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: ACCOUNT } },
+  {
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'RoleBinding',
+    metadata: { name: 'flink-role-binding-default' },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'edit' },
+    subjects: [{ kind: 'ServiceAccount', name: ACCOUNT }],
+  },
+]
+
+export const native = (namespace: string, node: string, setup: Setup): object[] => {
+  const made = jobManagers(namespace, node, setup)
+  const { spec, metadata } = made.spec.template
+  const [container] = spec.containers
+  const labels = { app: CLUSTER_ID, component: 'jobmanager', type: 'flink-native-kubernetes' }
+  const file = setup.flink.startsWith('1.') ? 'flink-conf.yaml' : 'config.yaml'
+  const scripts = { name: 'scripts', configMap: { name: 'native', defaultMode: 0o755 } }
+  const mounts = [
+    { name: 'flink-data', mountPath: '/flink-data' },
+    { name: 'scripts', mountPath: SCRIPTS },
+  ]
+  const template = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'taskmanager' },
+    spec: {
+      nodeName: node,
+      terminationGracePeriodSeconds: 1,
+      containers: [
+        { name: MAIN, env: [{ name: 'PATH', value: `${SCRIPTS}:/usr/local/bin:/usr/bin:/bin` }], volumeMounts: mounts },
+      ],
+      volumes: [storage(namespace), scripts],
+    },
+  }
+  return [
+    ...access,
+    ...(setup.mode === 'flink-ha' ? services : []),
+    {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: `flink-config-${CLUSTER_ID}` },
+      data: { [file]: options(namespace, setup) },
+    },
+    {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'native' },
+      data: {
+        [TEMPLATE]: JSON.stringify(template),
+        'kubernetes-jobmanager.sh': `#!/bin/bash\n${java('-Xmx448m', 'org.apache.flink.kubernetes.entrypoint.KubernetesSessionClusterEntrypoint')}\n`,
+        'kubernetes-taskmanager.sh': `#!/bin/bash\n${java('$FLINK_TM_JVM_MEM_OPTS', 'org.apache.flink.kubernetes.taskmanager.KubernetesTaskExecutorRunner --configDir /opt/flink/conf')}\n`,
+      },
+    },
+    {
+      ...made,
+      // Flink looks its own Deployment up by this name, to make it the owner of its pods.
+      metadata: { name: CLUSTER_ID },
+      spec: {
+        ...made.spec,
+        selector: { matchLabels: labels },
+        template: {
+          metadata: { labels: { ...metadata.labels, ...labels } },
+          spec: {
+            ...spec,
+            // In native mode Flink needs its credential, for its pods; the gateway passes it on.
+            automountServiceAccountToken: true,
+            containers: [
+              {
+                ...container,
+                command: [`${SCRIPTS}/kubernetes-jobmanager.sh`],
+                args: [],
+                env: [
+                  ...(container?.env.filter(({ name }) => name !== 'FLINK_PROPERTIES') ?? []),
+                  { name: 'FLINK_CONF_DIR', value: '/opt/flink/conf' },
+                  { name: '_POD_IP_ADDRESS', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } },
+                ],
+                volumeMounts: [...mounts, { name: 'conf', mountPath: '/opt/flink/conf' }],
+              },
+            ],
+            volumes: [...spec.volumes, scripts, { name: 'conf', configMap: { name: `flink-config-${CLUSTER_ID}` } }],
+          },
+        },
+      },
+    },
+  ]
+}
