@@ -59,7 +59,7 @@ export const CANDIDATE_RIGHTS: readonly Right[] = [
   right('', 'pods', 'list watch patch'),
 ]
 /** As well, where the lock is a Lease. */
-export const LEASE_RIGHTS: readonly Right[] = [right(...LEASES, 'get list watch create update patch')]
+export const LEASE_RIGHTS: readonly Right[] = [right(...LEASES, 'get list watch create update patch delete')]
 /** Of whoever installs. */
 export const INSTALLER_RIGHTS: readonly Right[] = [
   right('', 'namespaces', 'create'),

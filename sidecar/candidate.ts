@@ -35,7 +35,14 @@ import type { PostQuestion } from './failsafe-post.ts'
 import { History } from './history.ts'
 import { initialJvm, type JvmAction, type JvmEvent, type JvmState, jvmWakeAtMs, stepJvm } from './jvm.ts'
 import { parseComponent, rpcEndpoint } from './leader.ts'
-import { configMapsPath, type LockTarget, leaseName, writeConfigMapLock, writeLeaseLock } from './lock-store.ts'
+import {
+  configMapsPath,
+  type LockTarget,
+  leaseName,
+  removeLeaseLock,
+  writeConfigMapLock,
+  writeLeaseLock,
+} from './lock-store.ts'
 import { applyPatch, type DataPatch } from './lock-write.ts'
 import type { Metrics } from './metrics.ts'
 import type { AskRole } from './peers.ts'
@@ -75,6 +82,7 @@ type PendingData = { patch: DataPatch; since: string; tries: number; resolve: (o
 const STAMP_AGAIN_MS = 500
 /** A data write that lost the race against a renewal or a third party is tried again this often. */
 const DATA_TRIES = 5
+const REMOVE_TRIES = 5
 
 export class Candidate {
   readonly identity: string
@@ -255,6 +263,20 @@ export class Candidate {
    * must not be taken for somebody else's deletion, after which the lock is made anew.
    */
   removing = false
+
+  /** Where a Lease is the lock it goes after the ConfigMap, unless it has become somebody else's. */
+  async removeLease(): Promise<void> {
+    const { client, lockKind } = this.#options
+    if (lockKind !== 'lease' || this.#target === undefined) return
+    for (let tries = 0; tries < REMOVE_TRIES; tries++) {
+      const { lock } = this.#state
+      const holder = holderOf(lock)
+      if (lock?.exists !== true || (holder !== '' && holder !== this.identity)) return
+      if ((await removeLeaseLock(client, this.#target, lock.version)) !== 409) return
+      // Our own release, most of the time.
+      if (this.#state.lock === lock) await this.nextChange()
+    }
+  }
 
   jvmEvent(event: JvmEvent): void {
     // A process that was stopped finds the JVM's questions before its own timers.

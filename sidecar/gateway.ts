@@ -572,8 +572,10 @@ export class Gateway {
     let tries = 0
     do {
       if (tries > 0) await candidate.nextChange()
-      if (candidate.cached !== undefined && candidate.cached.object === undefined)
+      if (candidate.cached !== undefined && candidate.cached.object === undefined) {
+        if (candidate.removing) await candidate.removeLease()
         return this.#count(request, response, 404, `configmaps "${name}" not found`, name)
+      }
       if (!this.#granted()) return this.#fence(request, response, 'lock', 'this pod does not lead', name)
       // By version, as every write of a term: one that comes late finds the next term's.
       const { uid, resourceVersion } = candidate.cached?.object?.metadata ?? {}
@@ -583,9 +585,12 @@ export class Gateway {
       // Without an answer it may yet be seen.
       candidate.removing = answer.status >= 500
     } while (answer.status === 409 && ++tries < DELETE_TRIES)
-    this.#answerAs(request, response, answer)
     // The cluster is at its end (`cleanupAllData`): nobody is to stand for it again.
-    if (answer.status < 300) candidate.jvmEvent({ type: 'stopped' })
+    if (answer.status < 300) {
+      candidate.jvmEvent({ type: 'stopped' })
+      await candidate.removeLease()
+    }
+    this.#answerAs(request, response, answer)
   }
 
   async #writeJob(request: IncomingMessage, response: ServerResponse, name: string, body: unknown): Promise<void> {

@@ -2,8 +2,9 @@
 import type { Write } from '../shared/election.ts'
 import { ACCEPT_METADATA, type ApiClient } from '../shared/kube-client.ts'
 import { type ConfigMap, configMapPatch, haLabels, newConfigMapLock } from '../shared/lock.ts'
-import { attempt, type WriteOutcome, writeLease } from '../shared/lock-writes.ts'
+import { attempt, leasesPath, type WriteOutcome, writeLease } from '../shared/lock-writes.ts'
 import type { DataPatch } from './lock-write.ts'
+import { askUpstream } from './upstream.ts'
 
 export type LockTarget = { namespace: string; name: string; clusterId: string }
 
@@ -49,6 +50,17 @@ export const writeConfigMapLock = async (
       timeoutMs,
     }),
   )
+}
+
+/** Removes the Lease if it still is what it was at this version; the HTTP status. */
+export const removeLeaseLock = async (
+  client: ApiClient,
+  target: LockTarget,
+  resourceVersion: string,
+): Promise<number> => {
+  const path = `${leasesPath(target.namespace)}/${leaseName(target.clusterId)}`
+  const body = { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { resourceVersion } }
+  return (await askUpstream(client, 'DELETE', path, body)).status
 }
 
 export const writeLeaseLock = async (

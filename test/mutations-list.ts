@@ -578,6 +578,13 @@ const FENCE = [
     gateway('a lock that the JVM removes itself'),
   ),
   rule(
+    'a Lease goes with the HA data only while it is nobody else’s',
+    CANDIDATE,
+    "if (lock?.exists !== true || (holder !== '' && holder !== this.identity)) return",
+    'if (lock?.exists !== true) return',
+    gateway('beside a ConfigMap that the JVM removes'),
+  ),
+  rule(
     'a ConfigMap does not become too large',
     'sidecar/size-limit.ts',
     'if (bytes <= MAX_DATA_BYTES || bytes <= dataBytes(before)) return undefined',

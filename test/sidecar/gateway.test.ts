@@ -455,18 +455,48 @@ t.test('beside a Lease, a ConfigMap that somebody deletes is made anew, and the 
   t.equal(sidecar.candidate.token, token)
 })
 
-for (const isAnswered of [true, false])
-  t.test(`a lock that the JVM removes itself is not made anew, ${isAnswered ? 'answered' : 'unanswered'}`, async t => {
-    const { api, jvm, sidecar } = await stage(t)
-    await jvm.lead()
-    const match = ({ method }: { method: string }): boolean => method === 'DELETE'
-    if (!isAnswered) api.fail({ match, times: 1, afterCommit: true })
-    const { status } = await jvm.ask('DELETE', `${PATH}/${LOCK}`, {}, JSON_TYPE)
-    t.equal(status, isAnswered ? 200 : 503)
-    await until(() => sidecar.candidate.cached?.object === undefined && !sidecar.candidate.leading())
-    t.equal((await jvm.ask('DELETE', `${PATH}/${LOCK}`, {}, JSON_TYPE)).status, 404, 'it asks again when it is not sure')
-    t.equal(api.store.find(CONFIG_MAPS, NAMESPACE, LOCK), undefined)
-  })
+for (const lockKind of ['configmap', 'lease'] as const)
+  for (const isAnswered of [true, false]) {
+    const how = `${lockKind}, ${isAnswered ? 'answered' : 'unanswered'}`
+    t.test(`a lock that the JVM removes itself is not made anew: ${how}`, async t => {
+      const { api, jvm, sidecar } = await stage(t, { lockKind })
+      await jvm.lead()
+      await until(() => sidecar.candidate.ready())
+      const match = ({ method }: { method: string }): boolean => method === 'DELETE'
+      if (!isAnswered) api.fail({ match, times: 1, afterCommit: true })
+      const { status } = await jvm.ask('DELETE', `${PATH}/${LOCK}`, {}, JSON_TYPE)
+      t.equal(status, isAnswered ? 200 : 503)
+      await until(() => sidecar.candidate.cached?.object === undefined && !sidecar.candidate.leading())
+      t.equal(
+        (await jvm.ask('DELETE', `${PATH}/${LOCK}`, {}, JSON_TYPE)).status,
+        404,
+        'it asks again when it is not sure',
+      )
+      t.equal(api.store.find(CONFIG_MAPS, NAMESPACE, LOCK), undefined)
+      t.equal(api.store.find(resourceOf('leases'), NAMESPACE, 'c-leader'), undefined)
+      const made = api.requests.filter(({ method, path }) => method === 'POST' && /configmaps|leases/.test(path))
+      t.equal(made.length, lockKind === 'lease' ? 1 : 0, 'the ConfigMap was there, the Lease was made once')
+    })
+  }
+
+t.test('beside a ConfigMap that the JVM removes, another pod’s Lease stays', async t => {
+  const { api, jvm } = await stage(t, { lockKind: 'lease' })
+  await jvm.lead()
+  const leases = resourceOf('leases')
+  const match = ({ method, path }: { method: string; path: string }): boolean => {
+    // Between the two removals.
+    if (method !== 'DELETE' || !path.includes('/leases/')) return false
+    const lease = api.store.get(leases, NAMESPACE, 'c-leader')
+    api.store.replace(leases, NAMESPACE, 'c-leader', {
+      ...lease,
+      spec: { ...(lease['spec'] as object), holderIdentity: 'jm-1_uid' },
+    })
+    return false
+  }
+  api.fail({ match, times: 1 })
+  t.equal((await jvm.ask('DELETE', `${PATH}/${LOCK}`, {}, JSON_TYPE)).status, 200)
+  t.match(api.store.get(leases, NAMESPACE, 'c-leader'), { spec: { holderIdentity: 'jm-1_uid' } })
+})
 
 t.test('only the ConfigMaps of the one cluster are served', async t => {
   const { jvm } = await stage(t)
