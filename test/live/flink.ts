@@ -40,6 +40,11 @@ export class FlinkCluster {
     this.setup = setup
   }
 
+  /** Flink's, in a pod of this component. */
+  container(component: 'jobmanager' | 'taskmanager'): string {
+    return this.setup.container ?? component
+  }
+
   async deploy(): Promise<void> {
     const { namespace, node, setup } = this
     if (setup.objects !== undefined) return await namespace.apply(setup.objects)
@@ -98,18 +103,16 @@ export class FlinkCluster {
 
   /** Ticker, by default endless: `programArgs` are its last number, and the number at which it fails. */
   async submit(leader: Pod, programArgs: readonly number[] = []): Promise<string> {
+    const look = async () => (await this.submission(leader, programArgs)).jobid
+    return await until('the job to be submitted', START_TIMEOUT_MS, look, 1_000)
+  }
+
+  /** What Flink answers when it is asked once to run Ticker. */
+  async submission(leader: Pod, programArgs: readonly number[] = []): Promise<{ jobid?: string; errors?: string[] }> {
     const asked = `-H 'content-type: application/json' -d '${JSON.stringify({ programArgsList: programArgs.map(String) })}'`
-    const post = (args: string, path: string) => this.#curl(leader, `-X POST ${args}`, path)
-    return await until(
-      'the job to be submitted',
-      START_TIMEOUT_MS,
-      async () => {
-        const { filename } = (await post(`-F jarfile=@${JAR}`, '/jars/upload')) as { filename: string }
-        const { jobid } = (await post(asked, `/jars/${filename.split('/').at(-1)}/run`)) as { jobid?: string }
-        return jobid
-      },
-      1_000,
-    )
+    const upload = await this.#curl(leader, `-X POST -F jarfile=@${JAR}`, '/jars/upload')
+    const { filename } = upload as { filename: string }
+    return (await this.#curl(leader, `-X POST ${asked}`, `/jars/${filename.split('/').at(-1)}/run`)) as object
   }
 
   async cancel(leader: Pod, jobId: string): Promise<void> {
@@ -118,7 +121,9 @@ export class FlinkCluster {
 
   async #curl(pod: Pod, options: string, path: string): Promise<unknown> {
     const command = `curl -s ${options} 'http://${pod.ip}:8081${path}'`
-    return JSON.parse(await this.namespace.kubectl(['exec', pod.name, '-c', 'jobmanager', '--', 'sh', '-c', command]))
+    return JSON.parse(
+      await this.namespace.kubectl(['exec', pod.name, '-c', this.container('jobmanager'), '--', 'sh', '-c', command]),
+    )
   }
 
   /** undefined: the leader knows no such job. */
@@ -153,6 +158,15 @@ export class FlinkCluster {
     })
   }
 
+  /** When all tasks of so many jobs were seen RUNNING. */
+  async allRunning(pod: Pod, jobs: number, timeoutMs: number): Promise<number> {
+    return await until(`${jobs} jobs running as ${pod.name} tells`, timeoutMs, async () => {
+      const overview = (await rest(this.namespace, pod, '/jobs/overview')) as { jobs: JobOverview[] }
+      const run = overview.jobs.filter(({ tasks, state }) => state === 'RUNNING' && tasks.running === tasks.total)
+      return run.length === jobs ? nowMs() : undefined
+    })
+  }
+
   /** Changes when another leader takes the job over, and when the job restarts. */
   async incarnation(pod: Pod, jobId: string): Promise<string> {
     const job = (await rest(this.namespace, pod, `/jobs/${jobId}`)) as {
@@ -182,7 +196,7 @@ export class FlinkCluster {
     const lines: string[] = []
     for (const pod of await this.taskManagers())
       for (const previous of [false, true])
-        for (const { line } of await this.namespace.logs(pod.name, 'taskmanager', previous))
+        for (const { line } of await this.namespace.logs(pod.name, this.container('taskmanager'), previous))
           if (line.includes('ticker LOST')) lines.push(`${pod.name}: ${line}`)
     return lines
   }

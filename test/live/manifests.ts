@@ -30,6 +30,10 @@ export type Setup = {
   checkpointSeconds?: number | null
   /** These objects instead of our own, in a namespace that the webhook looks after. */
   objects?: readonly object[]
+  /** Of the TaskManager, 2 by default. */
+  slots?: number
+  /** Flink's, in every pod, where it is not named after the component. */
+  container?: string
   /** The JobManagers run the job themselves: none is submitted. */
   application?: boolean
 }
@@ -56,7 +60,7 @@ const properties = (namespace: string, setup: Setup): string =>
     'restart-strategy.fixed-delay.delay: 100ms',
     'jobmanager.memory.process.size: 900m',
     'taskmanager.memory.process.size: 1024m',
-    'taskmanager.numberOfTaskSlots: 2',
+    `taskmanager.numberOfTaskSlots: ${setup.slots ?? 2}`,
     '',
   ].join('\n')
 

@@ -2,12 +2,14 @@
 // us, for what both ask of the API server.
 import t, { type Test } from 'tap'
 import { Audit, auditLog, tally } from './audit.ts'
-import { nowMs, until } from './cluster.ts'
-import { RESTORING } from './flink.ts'
-import { NATIVE_TASKS, native } from './native.ts'
+import { Namespace, nowMs, until } from './cluster.ts'
+import { aNode, RESTORING } from './flink.ts'
+import { CLUSTER_ID } from './manifests.ts'
+import { MAIN, NATIVE_TASKS, native } from './native.ts'
 import { noCluster, type Scene, stage } from './scene.ts'
 
 const FLINKS = (process.env['FLINK_HA_LIVE_FLINK'] ?? '2.3.0').split(',')
+const HA_DATA = `app=${CLUSTER_ID},configmap-type=high-availability`
 const PATIENCE_MS = 120_000
 
 for (const flink of FLINKS)
@@ -15,6 +17,7 @@ for (const flink of FLINKS)
     const raised = (mode: 'flink-ha' | 'builtin'): Promise<Scene> =>
       stage(t, `native-${mode}`, { mode, flink }, async (namespace, node) => ({
         objects: native(namespace.name, node, { mode, flink }),
+        container: MAIN,
       }))
     const scenes = await Promise.all([raised('flink-ha'), raised('builtin')])
     const asked = await Promise.all(scenes.map(scene => counted(() => checkTasks(t, scene), scene)))
@@ -25,6 +28,23 @@ for (const flink of FLINKS)
       t.ok(ours.length <= theirs.length * 1.05, 'the gateway adds none', { ours: ours.length, theirs: theirs.length })
     }
     await checkCrash(t, scenes[0] as Scene)
+  })
+
+for (const flink of FLINKS)
+  await t.test(`native application cluster, Flink ${flink}`, { skip: noCluster }, async t => {
+    const [node, namespace] = await Promise.all([aNode(), Namespace.create('native-application')])
+    t.teardown(() => namespace.remove())
+    const job = { job: [5_000], replicas: 1 }
+    await namespace.apply(native(namespace.name, node, { mode: 'flink-ha', flink }, job))
+    const left = async (what: string, selector = `app=${CLUSTER_ID}`): Promise<string> =>
+      await namespace.kubectl(['get', what, '-l', selector, '-o', 'name'])
+    await until('a TaskManager that it asked for', PATIENCE_MS, async () => (await left('pods', NATIVE_TASKS)) !== '')
+    await until('HA data', PATIENCE_MS, async () => (await left('configmaps')) !== '')
+    await until('the end of its Deployment and its pods', PATIENCE_MS, async () => {
+      const deployment = await namespace.kubectl(['get', 'deployment', CLUSTER_ID, '--ignore-not-found', '-o', 'name'])
+      return (deployment === '' && (await left('pods')) === '') || undefined
+    })
+    t.equal(await left('configmaps', HA_DATA), '', 'the job is FINISHED: its HA data is gone with the cluster')
   })
 
 const counted = async (act: () => Promise<void>, { namespace, agent }: Scene) => {
@@ -65,7 +85,7 @@ const checkCrash = async (t: Test, scene: Scene): Promise<void> => {
   await until('the standby to lead', PATIENCE_MS, async () => (await cluster.leaderNow())?.name === standby.name)
   await cluster.running(standby, jobId, PATIENCE_MS)
   await cluster.checkpoints(standby, jobId, 1)
-  const lines = (await namespace.logs(standby.name, 'jobmanager')).filter(({ line }) => RESTORING.test(line))
+  const lines = (await namespace.logs(standby.name, MAIN)).filter(({ line }) => RESTORING.test(line))
   t.ok(lines.length > 0, 'the job goes on from a checkpoint')
   t.same(await tasks(scene), before, 'in the TaskManager pods that were there')
 }

@@ -1,5 +1,5 @@
-// A native session cluster as Flink's command line makes it (`KubernetesClusterDescriptor`): the JobManager asks the API server for
-// its TaskManager pods itself. The image has none of Flink's scripts, so the two that native mode starts are brought along.
+// A native cluster as Flink's command line makes it (`KubernetesClusterDescriptor`): the JobManager asks the API server for its
+// TaskManager pods itself. The image has none of Flink's scripts, so the two that native mode starts are brought along.
 import { CLUSTER_ID, flinkImage, jobManagers, type Setup, services, storage } from './manifests.ts'
 
 const ACCOUNT = 'flink'
@@ -8,12 +8,20 @@ const TEMPLATE = 'taskmanager.yaml'
 export const MAIN = 'flink-main-container'
 export const NATIVE_TASKS = `app=${CLUSTER_ID},component=taskmanager,type=flink-native-kubernetes`
 
+export type NativeOptions = {
+  /** Ticker's arguments: the JobManager runs it itself and ends with it. */
+  job?: readonly number[]
+  /** More marks of who made the pods. */
+  annotations?: { [name: string]: string }
+  replicas?: number
+}
+
 const opened = ['lang', 'net', 'io', 'nio', 'lang.reflect', 'text', 'time', 'util', 'util.concurrent']
 const java = (memory: string, main: string): string =>
   `exec java ${memory} ${opened.map(name => `--add-opens=java.base/java.${name}=ALL-UNNAMED`).join(' ')} ` +
   `-Dlog4j.configurationFile=file:/opt/flink/log4j-console.properties -cp '/opt/flink/lib/*' ${main} "$@"`
 
-const options = (namespace: string, { flink }: Setup): string => {
+const options = (namespace: string, { flink }: Setup, { job }: NativeOptions): string => {
   const image = flink.startsWith('1.') ? 'kubernetes.container.image' : 'kubernetes.container.image.ref'
   return [
     `kubernetes.cluster-id: ${CLUSTER_ID}`,
@@ -41,9 +49,26 @@ const options = (namespace: string, { flink }: Setup): string => {
     'taskmanager.rpc.port: 6122',
     // Flink's default is 30 s.
     'resourcemanager.taskmanager-timeout: 10000',
+    ...(job === undefined
+      ? []
+      : [
+          'execution.target: kubernetes-application',
+          'pipeline.jars: local:///opt/flink/examples/streaming/Ticker.jar',
+          '$internal.application.main: Ticker',
+          ...(job.length === 0 ? [] : [`$internal.application.program-args: ${job.join(';')}`]),
+        ]),
     '',
   ].join('\n')
 }
+
+/** The file that Flink reads, by its name of the version. */
+export const configuration = (
+  namespace: string,
+  setup: Setup,
+  more: NativeOptions = {},
+): { [file: string]: string } => ({
+  [setup.flink.startsWith('1.') ? 'flink-conf.yaml' : 'config.yaml']: options(namespace, setup, more),
+})
 
 /** As the Role of Flink's documentation for native Kubernetes allows (the ClusterRole `edit` in short). */
 const access = [
@@ -57,12 +82,11 @@ const access = [
   },
 ]
 
-export const native = (namespace: string, node: string, setup: Setup): object[] => {
+export const native = (namespace: string, node: string, setup: Setup, more: NativeOptions = {}): object[] => {
   const made = jobManagers(namespace, node, setup)
   const { spec, metadata } = made.spec.template
   const [container] = spec.containers
   const labels = { app: CLUSTER_ID, component: 'jobmanager', type: 'flink-native-kubernetes' }
-  const file = setup.flink.startsWith('1.') ? 'flink-conf.yaml' : 'config.yaml'
   const scripts = { name: 'scripts', configMap: { name: 'native', defaultMode: 0o755 } }
   const mounts = [
     { name: 'flink-data', mountPath: '/flink-data' },
@@ -88,7 +112,7 @@ export const native = (namespace: string, node: string, setup: Setup): object[] 
       apiVersion: 'v1',
       kind: 'ConfigMap',
       metadata: { name: `flink-config-${CLUSTER_ID}` },
-      data: { [file]: options(namespace, setup) },
+      data: configuration(namespace, setup, more),
     },
     {
       apiVersion: 'v1',
@@ -96,7 +120,7 @@ export const native = (namespace: string, node: string, setup: Setup): object[] 
       metadata: { name: 'native' },
       data: {
         [TEMPLATE]: JSON.stringify(template),
-        'kubernetes-jobmanager.sh': `#!/bin/bash\n${java('-Xmx448m', 'org.apache.flink.kubernetes.entrypoint.KubernetesSessionClusterEntrypoint')}\n`,
+        'kubernetes-jobmanager.sh': `#!/bin/bash\n${java('-Xmx448m', `org.apache.flink.kubernetes.entrypoint.Kubernetes${more.job === undefined ? 'Session' : 'Application'}ClusterEntrypoint`)}\n`,
         'kubernetes-taskmanager.sh': `#!/bin/bash\n${java('$FLINK_TM_JVM_MEM_OPTS', 'org.apache.flink.kubernetes.taskmanager.KubernetesTaskExecutorRunner --configDir /opt/flink/conf')}\n`,
       },
     },
@@ -106,9 +130,10 @@ export const native = (namespace: string, node: string, setup: Setup): object[] 
       metadata: { name: CLUSTER_ID },
       spec: {
         ...made.spec,
+        replicas: more.replicas ?? made.spec.replicas,
         selector: { matchLabels: labels },
         template: {
-          metadata: { labels: { ...metadata.labels, ...labels } },
+          metadata: { labels: { ...metadata.labels, ...labels }, annotations: more.annotations ?? {} },
           spec: {
             ...spec,
             // In native mode Flink needs its credential, for its pods; the gateway passes it on.
@@ -116,8 +141,13 @@ export const native = (namespace: string, node: string, setup: Setup): object[] 
             containers: [
               {
                 ...container,
-                command: [`${SCRIPTS}/kubernetes-jobmanager.sh`],
-                args: [],
+                name: MAIN,
+                command: ['/docker-entrypoint.sh'],
+                args: [
+                  'bash',
+                  '-c',
+                  `${SCRIPTS}/kubernetes-jobmanager.sh kubernetes-${more.job === undefined ? 'session' : 'application'} `,
+                ],
                 env: [
                   ...(container?.env.filter(({ name }) => name !== 'FLINK_PROPERTIES') ?? []),
                   { name: 'FLINK_CONF_DIR', value: '/opt/flink/conf' },

@@ -38,14 +38,15 @@ export const playRound = async (
   fault: Fault,
 ): Promise<Sample> => {
   const { namespace } = cluster
+  const container = cluster.container('jobmanager')
   const old = await cluster.leader()
   const standby = await cluster.standby(old)
   await cluster.running(old, jobId, ROUND_TIMEOUT_MS)
   const tasks = await cluster.tasks(old, jobId)
   await cluster.checkpoints(old, jobId, 2)
   const before = observer.holder
-  const oldLog = namespace.follow(old.name, 'jobmanager')
-  const rivals: Rival[] = [{ pod: standby, log: namespace.follow(standby.name, 'jobmanager') }]
+  const oldLog = namespace.follow(old.name, container)
+  const rivals: Rival[] = [{ pod: standby, log: namespace.follow(standby.name, container) }]
   // Faults come at any phase of the lease and of the checkpoints, and find the log followers at rest.
   await sleep(1_000 + Math.random() * 5_000)
 
@@ -92,10 +93,11 @@ type Rival = { pod: Pod; log: LogFollower }
 
 /** A term that nobody handed over is waited for so long that the killed JobManager may be back to win it. */
 const joinRivals = async (cluster: FlinkCluster, old: Pod, rivals: Rival[]): Promise<void> => {
+  const container = cluster.container('jobmanager')
   for (const pod of await cluster.jobManagers()) {
-    const isBack = pod.name !== old.name || (pod.restarts['jobmanager'] ?? 0) > (old.restarts['jobmanager'] ?? 0)
+    const isBack = pod.name !== old.name || (pod.restarts[container] ?? 0) > (old.restarts[container] ?? 0)
     if (!isBack || !pod.ready || rivals.some(rival => rival.pod.name === pod.name)) continue
-    rivals.push({ pod, log: cluster.namespace.follow(pod.name, 'jobmanager') })
+    rivals.push({ pod, log: cluster.namespace.follow(pod.name, container) })
   }
   await sleep(500)
 }
