@@ -266,13 +266,15 @@ export class Candidate {
 
   /** Where a Lease is the lock it goes after the ConfigMap, unless it has become somebody else's. */
   async removeLease(): Promise<void> {
-    const { client, lockKind } = this.#options
+    const { client, lockKind, log } = this.#options
     if (lockKind !== 'lease' || this.#target === undefined) return
     for (let tries = 0; tries < REMOVE_TRIES; tries++) {
       const { lock } = this.#state
       const holder = holderOf(lock)
       if (lock?.exists !== true || (holder !== '' && holder !== this.identity)) return
-      if ((await removeLeaseLock(client, this.#target, lock.version)) !== 409) return
+      const status = await removeLeaseLock(client, this.#target, lock.version)
+      if (status >= 400 && status !== 409) log.warn({ status }, 'the Lease cannot be removed')
+      if (status !== 409) return
       // Our own release, most of the time.
       if (this.#state.lock === lock) await this.nextChange()
     }

@@ -42,7 +42,7 @@ export class Endpoint {
     this.#options = options
     const { status, clock, metrics } = options
     this.#leader = new LeaderEndpoint({ status, clock, onCutOff: () => metrics.cutOff.inc() })
-    this.#jobs = new Jobs(options.candidate, status, options.client)
+    this.#jobs = new Jobs(options.candidate, status, options.client, options.clock)
     const role =
       (wanted: boolean): Handler =>
       (_, response) =>

@@ -586,7 +586,7 @@ export class Gateway {
       candidate.removing = answer.status >= 500
     } while (answer.status === 409 && ++tries < DELETE_TRIES)
     // The cluster is at its end (`cleanupAllData`): nobody is to stand for it again.
-    if (answer.status < 300) {
+    if (answer.status < 300 || answer.status === 404) {
       candidate.jvmEvent({ type: 'stopped' })
       await candidate.removeLease()
     }

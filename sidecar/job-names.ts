@@ -38,11 +38,11 @@ const namesIn = (body: unknown): [string, string][] => {
   })
 }
 
-/** undefined: no answer that can be used, in time. */
-const askOverview: AskOverview = url =>
-  new Promise(resolve => {
+/** undefined: no answer that can be used, in time. An address is what somebody wrote into the lock: it may be no URL. */
+const askOverview: AskOverview = async url => {
+  if (!URL.canParse(url)) return undefined
+  return await new Promise(resolve => {
     const none = (): void => resolve(undefined)
-    const timer = setTimeout(() => request.destroy(new Error('too late')), PATIENCE_MS)
     const request = get(url, { agent: false }, response => {
       const chunks: Buffer[] = []
       let size = 0
@@ -60,9 +60,11 @@ const askOverview: AskOverview = url =>
         }
       })
     })
+    const timer = setTimeout(() => request.destroy(new Error('too late')), PATIENCE_MS)
     request.on('error', none)
     request.on('close', () => {
       clearTimeout(timer)
       none()
     })
   })
+}

@@ -299,6 +299,22 @@ t.test('/jobs tells leader, counter and newest checkpoints, and steps over what 
   }
 })
 
+t.test('/jobs tells what it could not read, and asks once for all who ask within a second', async t => {
+  const { api, sidecar, hold } = await stage(t)
+  const id = '0000000000000000000000000000000a'
+  hold('jm-1_uid', 60_000, { [`executionPlan-${id}`]: statePointer('s3://x', false) })
+  await until(leads(sidecar, 'jm-1'))
+  const name = `c-${id}-config-map`
+  const isOfJob = ({ path }: { path: string }): boolean => path.endsWith(name)
+  api.fail({ match: isOfJob, times: 1, status: 403 })
+  const unread = { configMap: name, key: '', problem: 'it is not read: the API server answered 403' }
+  for (const path of ['/jobs', '/problems', '/jobs']) {
+    const [first] = (await json(`${sidecar.podUrl}${path}`)).body as [JobDocument | Problem]
+    t.same('problems' in first ? first.problems : [first], [unread], path)
+  }
+  t.equal(api.requests.filter(isOfJob).length, 1)
+})
+
 t.test('/members tells this pod, the leader, and whoever joined and answers', async t => {
   const { api, sidecar, hold } = await stage(t)
   hold('jm-1_uid')

@@ -479,6 +479,17 @@ for (const lockKind of ['configmap', 'lease'] as const)
     })
   }
 
+t.test('a lock that was removed before the sight of it came is not made anew either', async t => {
+  const { api, jvm, sidecar } = await stage(t)
+  await jvm.lead()
+  api.fail({ match: ({ method }) => method === 'DELETE', times: 1, status: 404 })
+  t.equal((await jvm.ask('DELETE', `${PATH}/${LOCK}`, {}, JSON_TYPE)).status, 404)
+  api.store.delete(CONFIG_MAPS, NAMESPACE, LOCK)
+  await until(() => sidecar.candidate.cached?.object === undefined && !sidecar.candidate.leading())
+  await new Promise(resolve => setTimeout(resolve, 1_500))
+  t.equal(api.store.find(CONFIG_MAPS, NAMESPACE, LOCK), undefined)
+})
+
 t.test('beside a ConfigMap that the JVM removes, another pod’s Lease stays', async t => {
   const { api, jvm } = await stage(t, { lockKind: 'lease' })
   await jvm.lead()

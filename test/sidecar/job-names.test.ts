@@ -46,6 +46,9 @@ t.test('without a usable answer there are no names, and no error', async t => {
   for (const answer of answers) t.equal((await names.of([A], await restServer(t, answer))).size, 0)
   t.equal((await names.of([A], 'http://127.0.0.1:1')).size, 0)
   t.equal((await names.of([A], 'https://127.0.0.1:1')).size, 0, 'TLS is not spoken')
+  // As somebody may write it into the lock.
+  for (const address of ['http://h:99999', 'http://:8081', 'http://', 'http://a b:1', 'http://h\u0000:1'])
+    t.equal((await names.of([A], address)).size, 0, JSON.stringify(address))
 })
 
 t.test('a silent endpoint is waited for a second', async t => {
