@@ -30,7 +30,9 @@ const options = (namespace: string, { flink }: Setup, { job }: NativeOptions): s
     'kubernetes.container.image.pull-policy: IfNotPresent',
     `kubernetes.service-account: ${ACCOUNT}`,
     `kubernetes.pod-template-file.taskmanager: ${SCRIPTS}/${TEMPLATE}`,
+    // By its name of 1.x and of 2.x.
     'kubernetes.taskmanager.cpu: 0.1',
+    'kubernetes.taskmanager.cpu.amount: 0.1',
     'high-availability.type: kubernetes',
     'high-availability.storageDir: file:///flink-data/ha',
     'execution.checkpointing.interval: 2s',
