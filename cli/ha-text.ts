@@ -1,7 +1,14 @@
 // HA data in words: the tables of `status`, `cleanup` and `backup`.
 import type { ConfigMap } from '../shared/lock.ts'
+import { printable } from '../shared/settings.ts'
 import { type HaData, type JobDocument, lockEntries, type Problem, sizeOf } from '../sidecar/ha-data.ts'
 import { sizeText, textTable } from './table.ts'
+
+/** A host's name has up to 253 characters, and a path comes after it. */
+const MAX_ADDRESS = 400
+
+/** What a leader told, or who wrote that in its place. */
+export const addressText = (address: string): string => printable(address, MAX_ADDRESS)
 
 const JOBS_HEAD = ['job', 'name', 'state', 'leader', 'checkpoints', 'next', 'size']
 
@@ -10,9 +17,9 @@ export const jobsText = (jobs: readonly JobDocument[]): string =>
 
 const jobRow = (job: JobDocument): string[] => [
   job.id,
-  job.name ?? '-',
+  job.name === null ? '-' : printable(job.name),
   job.state,
-  job.leader === null ? '-' : `${job.leader.address} (session ${job.leader.sessionId})`,
+  job.leader === null ? '-' : `${addressText(job.leader.address)} (session ${printable(job.leader.sessionId)})`,
   newestText(job.checkpoints),
   String(job.checkpointCounter ?? '-'),
   `${sizeText(job.bytes)} (${job.sizePercent} %)`,

@@ -6,20 +6,21 @@ import type { LeaderDocument } from '../sidecar/leader.ts'
 import type { Member } from '../sidecar/peers.ts'
 import { ask, readEndpointArgs } from './endpoint.ts'
 import { STATUS_FLAGS } from './flags.ts'
-import { processWorld, readHaArgs } from './ha-args.ts'
-import { jobsText, problemLines } from './ha-text.ts'
+import { processWorld, readHaArgs, type Values } from './ha-args.ts'
+import { addressText, jobsText, problemLines } from './ha-text.ts'
 import { type Io, processIo } from './io.ts'
 
 export const runStatus = async (args: readonly string[], version: string): Promise<void> => {
-  if (args.includes('--orphans')) return await runOrphans(args, version)
-  for (const flag of ['--namespace', '-n', '--kubeconfig', '--context'])
-    if (args.includes(flag)) throw new ConfigError([`${flag} is of --orphans: a sidecar is of one cluster`])
+  const values = readHaArgs(args, STATUS_FLAGS, [])
+  if (values['orphans'] === true) return await runOrphans(values, version)
+  const others = ['namespace', 'kubeconfig', 'context'].filter(flag => values[flag] !== undefined)
+  if (others.length > 0)
+    throw new ConfigError(others.map(flag => `--${flag} is of --orphans: a sidecar is of one cluster`))
   const { url, json } = readEndpointArgs(args, STATUS_FLAGS, 0)
   process.exitCode = await status(url, json, processIo)
 }
 
-const runOrphans = async (args: readonly string[], version: string): Promise<void> => {
-  const values = readHaArgs(args, STATUS_FLAGS, [])
+const runOrphans = async (values: Values, version: string): Promise<void> => {
   if (values['url'] !== undefined) throw new ConfigError(['--url is of a sidecar: --orphans looks into the cluster'])
   const given = { namespace: values['namespace'] as string | undefined, json: values['json'] === true }
   const world = processWorld(values, `flink-ha/${version} status`)
@@ -52,7 +53,9 @@ export const describe = (leader: LeaderDocument, members: readonly Member[]): st
     ...(leader.name === null
       ? []
       : [`token       ${leader.token}`, `since       ${leader.lastUpdate ?? 'before this sidecar started'}`]),
-    ...(leader.components.restserver === undefined ? [] : [`rest        ${leader.components.restserver.address}`]),
+    ...(leader.components.restserver === undefined
+      ? []
+      : [`rest        ${addressText(leader.components.restserver.address)}`]),
     ...members.map(m => `candidate   ${m.name} ${m.role} ${m.healthy ? 'healthy' : 'not healthy'}`),
   ]
   return `${lines.join('\n')}\n`

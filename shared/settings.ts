@@ -29,7 +29,7 @@ export const RULES = {
 export const variableOf = (flag: string): string => `FLINK_HA_${flag.toUpperCase().replaceAll('-', '_')}`
 
 /** A value as it may be shown in an error: short, and without control characters. */
-export const printable = (value: string): string => JSON.stringify(value.slice(0, 100)).slice(1, -1)
+export const printable = (value: string, most = 100): string => JSON.stringify(value.slice(0, most)).slice(1, -1)
 
 /** Reads what was given; what is wrong is added to `problems`, one sentence each. */
 export const readSettings = <S extends Settings>(

@@ -60,16 +60,15 @@ const isPointer = (value: string): boolean =>
 const problemsOf = (object: ConfigMap, look: (entries: Entries, note: Note) => void): Problem[] => {
   const { name } = object.metadata
   const found: Problem[] = []
-  const note: Note = (key, problem) => void found.push({ configMap: name, key: printable(key), problem })
+  let more = 0
+  const note: Note = (key, problem) => {
+    if (found.length < MAX_PROBLEMS) found.push({ configMap: name, key: printable(key), problem })
+    else more += 1
+  }
   look(object.data ?? {}, note)
   for (const key of Object.keys((object['binaryData'] ?? {}) as Entries)) note(key, 'Flink writes no binary data')
-  const more = found.length - MAX_PROBLEMS
-  return more <= 0
-    ? found
-    : [
-        ...found.slice(0, MAX_PROBLEMS),
-        { configMap: name, key: '', problem: `${more} more entries are foreign or damaged` },
-      ]
+  if (more > 0) found.push({ configMap: name, key: '', problem: `${more} more entries are foreign or damaged` })
+  return found
 }
 
 const UNKNOWN = 'Flink has no such key here'

@@ -61,6 +61,20 @@ t.test('as JSON, each as the sidecar tells it', async t => {
   t.same(JSON.parse(io.outText), { leader, members, jobs: [job], problems: [problem] })
 })
 
+t.test('names and addresses are shown without what a terminal would obey', async t => {
+  const evil = '\u001b[2J\n'
+  const address = `pekko.tcp://flink@${'h'.repeat(200)}:6123/user/rpc/jobmanager_2`
+  const jobs = [{ ...job, name: `Ticker${evil}`, leader: { sessionId: `s${evil}`, address: `${address}${evil}` } }]
+  const components = { ...leader.components, restserver: { sessionId: 's', address: `http://h${evil}` } }
+  const answers: typeof FULL = { ...FULL, '/jobs': [200, jobs], '/leader': [200, { ...leader, components }] }
+  const io = new CapturedIo()
+  t.equal(await status(await sidecar(t, answers), false, io), 0)
+  t.notMatch(io.outText, '\u001b')
+  t.match(io.outText, 'Ticker\\u001b[2J\\n')
+  t.match(io.outText, `${address}\\u001b[2J\\n (session s\\u001b[2J\\n)`)
+  t.match(io.outText, 'http://h\\u001b[2J\\n')
+})
+
 t.test('nobody leads, and nothing else is told: exit code 1 all the same', async t => {
   const nobody = { ...leader, name: null, components: { jobs: {} } }
   const io = new CapturedIo()
@@ -71,7 +85,10 @@ t.test('nobody leads, and nothing else is told: exit code 1 all the same', async
 t.test('flags that do not go together are refused', async t => {
   for (const args of [
     ['-n', 'x'],
+    ['-nx'],
+    ['--namespace=x'],
     ['--kubeconfig', 'x'],
+    ['--context=x'],
     ['--orphans', '--url', 'http://x'],
     ['--orphans', '-n', 'X'],
   ])

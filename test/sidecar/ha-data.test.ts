@@ -115,6 +115,9 @@ t.test('a thousand problems are told as a few and a count', async t => {
   const { problems } = lockEntries(lock(data))
   t.equal(problems.length, 21)
   t.match(problems.at(-1)?.problem, '980 more')
+  const shown = t.capture(JSON, 'stringify', JSON.stringify)
+  lockEntries(lock(data))
+  t.ok(shown().length <= 20, 'the rest is counted, not put into words')
 })
 
 t.test('size is told in bytes and in percent of what is taken', async t => {
