@@ -1,7 +1,7 @@
 /**
- * Whether a cluster is alive: before anything of its HA data is touched. Wall clocks say nothing here: a record's times were
- * written by somebody else's. A lock that somebody holds is watched for as long as he may leave it as it is: its whole lease,
- * with failsafe the time that a leader goes on without a write, and a margin.
+ * Whether a cluster is alive, as its pods and its lock tell. Wall clocks say nothing here: a record's times were written by
+ * somebody else's. A lock that somebody holds is watched for as long as he may leave it as it is: its whole lease, with failsafe
+ * the time that a leader goes on without a write, and a margin.
  *
  * Not a lock of our own: whoever begins to lead meanwhile is met by the versions that each write names.
  */
@@ -44,12 +44,14 @@ export const judgeLife = async (cluster: Cluster, store: HaStore, users: Users, 
 
 type Held = { holder: string; waitMs: number }
 
-const locksOf = ({ lock, lease }: Pick<HaStore, 'lock' | 'lease'>): Held[] =>
-  [lockOfConfigMap(lock, ''), lockOfLease(lease, '')].map(heldOf)
+const locksOf = ({ lock, lease }: Pick<HaStore, 'lock' | 'lease'>): Held[] => {
+  const inConfigMap = lockOfConfigMap(lock, '')
+  return [heldOf(inConfigMap, inConfigMap.raw), heldOf(lockOfLease(lease, ''), lease?.spec?.holderIdentity ?? '')]
+}
 
 /** Somebody holds a record that cannot be read, for all we know. */
-const heldOf = ({ raw, record, roster }: Lock): Held => ({
-  holder: record?.holder ?? (raw === '' ? '' : 'an unreadable record'),
+const heldOf = ({ record, roster }: Lock, written: string): Held => ({
+  holder: record?.holder ?? (written === '' ? '' : 'an unreadable record'),
   waitMs: (record?.leaseMs ?? UNREADABLE_LEASE_MS) + strangerWaitMs(roster, '', FAILSAFE_LIMIT_MS),
 })
 

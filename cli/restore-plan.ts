@@ -3,6 +3,7 @@
  * comes back released, in a record that native Flink can read, without the addresses of leaders that are gone, and neither its
  * fencing token nor its count of leaders ever goes back behind what anybody has seen.
  */
+import type { Lock } from '../shared/election.ts'
 import { type ConfigMap, type Lease, leaseSpec, lockOfConfigMap, lockOfLease, tokenIn } from '../shared/lock.ts'
 import { ANNOTATION_LEADER, ANNOTATION_TOKEN, DOMAIN, LEADER_KEY_PREFIX } from '../shared/names.ts'
 import { formatRecord, formatTime } from '../shared/record.ts'
@@ -97,6 +98,9 @@ const restoreOf = (wanted: ConfigMap, current: ConfigMap | undefined, namespace:
     ...changes('binary ', binaryOf(current), binaryOf(wanted)),
     ...changes('label ', current.metadata.labels ?? {}, labels),
     ...behind(tokenIn(current.metadata), tokenIn(wanted.metadata)),
+    ...(isLock
+      ? unreadable(lockOfConfigMap(current, ''), current.metadata.annotations?.[ANNOTATION_LEADER] ?? '')
+      : []),
   ]
   // Uid and version of what was read make it a compare-and-set.
   const body = { ...head, metadata: { ...current.metadata, labels, annotations }, ...content }
@@ -108,6 +112,10 @@ const binaryOf = (object: ConfigMap): { [key: string]: string } =>
 
 const behind = (current: number, wanted: number): string[] =>
   current >= wanted ? [] : [`~ fencing token ${current} → ${wanted}`]
+
+/** Nobody could take such a lock over as a record that was released. */
+const unreadable = ({ record }: Lock, written: string): string[] =>
+  record !== undefined || written === '' ? [] : [`~ record ${shortened(written)} cannot be read`]
 
 const leaseOf = (
   saved: Lease,
@@ -128,6 +136,7 @@ const leaseOf = (
   }
   const differences = [
     ...behind(tokenIn(current.metadata), token),
+    ...unreadable(lockOfLease(current, ''), current.spec?.holderIdentity ?? ''),
     ...((current.spec?.leaseTransitions ?? 0) >= transitions ? [] : [`~ leaseTransitions → ${transitions}`]),
   ]
   const body = { ...made, metadata: { ...current.metadata, labels, annotations: tokenMark(token) } }

@@ -169,6 +169,15 @@ t.test('a dead leader’s addresses and record are no difference', async t => {
   t.same(world.writes(), [])
 })
 
+t.test('a record that cannot be read is a difference, wherever it is', async t => {
+  const { world, file } = await kept(t)
+  world.touch(LOCK, { metadata: { annotations: { 'control-plane.alpha.kubernetes.io/leader': '{' } } })
+  t.match(await putBack(world, file), { code: 1, out: '~ record "{" cannot be read', err: /--replace/ })
+  t.equal((await putBack(world, file, { replace: true })).code, 0)
+  t.match(readRecord(world.get(LOCK)!), { holderIdentity: '' })
+  t.match(await putBack(world, file), { code: 0, out: /c-cluster-config-map: as in the backup/ })
+})
+
 t.test('a job that the backup does not have stays, and is named', async t => {
   const { world, file } = await kept(t)
   const later = jobConfigMapName(ID, 'c'.repeat(32))
@@ -259,6 +268,10 @@ t.test('a Lease that was the lock comes back released, after the ConfigMap that 
   t.equal(tokenIn(lease.metadata), 9)
   t.same(Object.keys(world.get(LOCK)?.metadata.annotations ?? {}), ['flink-ha.io/token'])
   t.equal((await putBack(world, file)).code, 0)
+  world.cluster.patch('leases', NAMESPACE, `${ID}-leader`, {
+    spec: { holderIdentity: 'x', leaseDurationSeconds: null },
+  })
+  t.match(await putBack(world, file), { code: 1, out: '~ record "x" cannot be read', err: /--replace/ })
 })
 
 t.test('every problem of a file is named: field, value, what would be right', async t => {
