@@ -3,7 +3,7 @@ import { lockOfConfigMap, lockOfLease } from '../shared/lock.ts'
 import { backupOf, yamlOf } from './backup-file.ts'
 import { BACKUP_FLAGS } from './flags.ts'
 import { type HaWorld, processWorld, readHaArgs, textIn } from './ha-args.ts'
-import { type ClusterName, readHaStore } from './ha-store.ts'
+import { type ClusterName, readHaStore, unlabelledLock } from './ha-store.ts'
 import { problemLines, storeRows } from './ha-text.ts'
 import { complain, type Io, processIo } from './io.ts'
 import { saveFile } from './sources.ts'
@@ -28,6 +28,8 @@ export const backup = async (args: BackupArgs, version: string, world: HaWorld, 
   try {
     const store = await readHaStore(await world.connecting(), args)
     const { lock, jobMaps } = store.data
+    const unlabelled = unlabelledLock(store)
+    if (unlabelled !== undefined) return complain(io, [`nothing is written: ${unlabelled}`])
     if (lock === undefined && jobMaps.size === 0)
       return complain(io, [`cluster ${clusterId} has no HA data in namespace ${namespace}: nothing is written`])
     const object = backupOf(store, version, new Date(world.wallMs()).toISOString())

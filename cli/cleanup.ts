@@ -9,7 +9,7 @@ import type { Cluster } from './cluster.ts'
 import { readUsers } from './cluster-users.ts'
 import { CLEANUP_FLAGS } from './flags.ts'
 import { type HaWorld, processWorld, readHaArgs, textIn } from './ha-args.ts'
-import { type ClusterName, configMapPath, type HaStore, leasePath, readHaStore } from './ha-store.ts'
+import { type ClusterName, configMapPath, type HaStore, leasePath, readHaStore, unlabelledLock } from './ha-store.ts'
 import { problemLines, storeRows } from './ha-text.ts'
 import { complain, type Io, processIo } from './io.ts'
 import { judgeLife } from './liveness.ts'
@@ -35,6 +35,8 @@ export const cleanup = async (args: CleanupArgs, world: HaWorld, io: Io): Promis
     const store = await readHaStore(cluster, args)
     const users = await readUsers(cluster, args.namespace)
     io.out(shown(store))
+    const unlabelled = unlabelledLock(store)
+    if (unlabelled !== undefined) return complain(io, [`nothing is removed: ${unlabelled}`])
     if (targetsOf(store).length === 0) return 0
     const onWatch = (seconds: number): void => io.err(`somebody holds the lock: watching it for up to ${seconds} s\n`)
     const life = await judgeLife(cluster, store, users, { ...world, onWatch })

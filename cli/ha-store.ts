@@ -1,6 +1,6 @@
 // A cluster's HA data as the API server has it: the ConfigMaps by their labels, in one list and so of one moment, and what may
 // hold the lock: the ConfigMap of that name whatever its labels are, and the Lease.
-import type { ConfigMap, Lease } from '../shared/lock.ts'
+import { type ConfigMap, haLabels, type Lease } from '../shared/lock.ts'
 import { leasesPath } from '../shared/lock-writes.ts'
 import { FLINK_TYPE_LABEL } from '../shared/names.ts'
 import { type HaData, haDataOf } from '../sidecar/ha-data.ts'
@@ -36,6 +36,16 @@ export const readHaStore = async (cluster: Cluster, { namespace, clusterId }: Cl
   const problem = `the Lease of that name lacks the labels app=${clusterId} and ${FLINK_TYPE_LABEL.name}=${FLINK_TYPE_LABEL.value}: somebody else’s`
   const problems = [...data.problems, { configMap: leaseName(clusterId), key: '', problem }]
   return { namespace, clusterId, data: { ...data, problems }, lock, lease: undefined, hasStrangersLease: true }
+}
+
+/** The lock lacks Flink's labels, and with it the plans would be left out: what is wrong, and what mends it; undefined: it does not. */
+export const unlabelledLock = ({ namespace, clusterId, lock, data }: HaStore): string | undefined => {
+  if (lock === undefined || data.lock !== undefined) return undefined
+  const { name, labels = {} } = lock.metadata
+  const missing = Object.entries(haLabels(clusterId)).filter(([label, value]) => labels[label] !== value)
+  const texts = missing.map(([label, value]) => `${label}=${value}`)
+  const mending = `kubectl -n ${namespace} label --overwrite configmap ${name} ${texts.join(' ')}`
+  return `ConfigMap ${name} has the name of this cluster’s lock and may have plans of jobs, but lacks the labels ${texts.join(', ')}: if it is the lock, ${mending} mends it`
 }
 
 /** As every candidate labels the Lease that it makes: `<cluster id>-leader` is a name that others use, too. */

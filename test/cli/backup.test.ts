@@ -66,6 +66,18 @@ t.test('a file that is there stays, unless --force', async t => {
   t.match(await keep(world, join(file, 'x', 'y')), { code: 1 })
 })
 
+t.test('a lock without Flink’s labels would be left out with its plans: that is no backup', async t => {
+  const file = join(t.testdir({}), 'x.yaml')
+  const world = new HaCluster()
+  world.addHaData()
+  world.touch(LOCK, { metadata: { labels: { type: null } } })
+  t.match(await keep(world, file), {
+    code: 1,
+    err: /c-cluster-config-map has the name .* lacks the labels type=flink-/,
+  })
+  t.notOk(existsSync(file))
+})
+
 t.test('without data there is no file', async t => {
   const file = join(t.testdir({}), 'x.yaml')
   const world = new HaCluster()

@@ -218,15 +218,17 @@ t.test('foreign ConfigMaps and other clusters’ are never removed', async t => 
   t.match(out, /left alone: c-b-config-map/)
 })
 
-t.test('a lock without Flink’s labels is not removed, but counts as one', async t => {
-  const world = new HaCluster()
-  world.addJob(JOB_A, {})
-  world.cluster.create('configmaps', NAMESPACE, { metadata: { name: LOCK, annotations: recordOf('somebody') } })
-  world.onPause = () => world.touch(LOCK)
-  t.match(await clean(world), { code: 1, out: /has the name of HA data, but not the labels/, err: /alive/ })
-  world.onPause = () => {}
+t.test('a lock without Flink’s labels may have plans: it is refused, and told what mends it', async t => {
+  const world = stage({ holder: '' })
+  world.touch(LOCK, { metadata: { labels: { app: null, type: 'x' } } })
+  const mending = `kubectl -n flink label --overwrite configmap ${LOCK} app=c type=flink-native-kubernetes`
+  const { code, err } = await clean(world)
+  t.equal(code, 1)
+  t.match(err, /nothing is removed: ConfigMap c-cluster-config-map has the name of this cluster’s lock/)
+  t.match(err, `lacks the labels app=c, type=flink-native-kubernetes: if it is the lock, ${mending} mends it`)
+  t.same(world.writes(), [])
+  world.touch(LOCK, { metadata: { labels: haLabels(ID) } })
   t.equal((await clean(world)).code, 0)
-  t.same(world.names(), [LOCK])
 })
 
 t.test('a Lease that is the lock is judged by, and removed last; somebody else’s of that name is not', async t => {
