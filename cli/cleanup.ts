@@ -1,9 +1,9 @@
 /**
- * `flink-ha cleanup`: removes the HA data of a cluster that is gone for good. Shows first what it would remove, refuses while
- * anybody of the cluster is alive, and then removes only what it showed: each object by its uid and version, the lock last. What
- * changed meanwhile was changed by somebody: then it stops.
+ * `flink-ha cleanup`: removes the HA data of a cluster that is gone for good. Shows first what it would remove, refuses unless
+ * the cluster stands still, and then removes only what it showed: each object by its uid and version, the lock first. What changed
+ * meanwhile was changed by somebody: then it stops.
  */
-import type { ConfigMap, Metadata } from '../shared/lock.ts'
+import type { Metadata } from '../shared/lock.ts'
 import { reasonOf } from './check-api.ts'
 import type { Cluster } from './cluster.ts'
 import { readUsers } from './cluster-users.ts'
@@ -71,15 +71,23 @@ const shown = (store: HaStore): string => {
 
 type Target = { path: string; kind: string; metadata: Metadata }
 
-/** The jobs first: whoever finds the lock finds that it is not all. */
+/**
+ * The lock first: that it goes in the version that was shown proves that nobody began. And whoever interrupts this leaves no plans
+ * without their checkpoints, by which jobs would begin anew without a word; what is left of jobs harms nobody, and the same command
+ * removes it.
+ */
 const targetsOf = ({ namespace, data, lease }: HaStore): Target[] => {
-  const maps: ConfigMap[] = [...data.jobMaps.values(), ...(data.lock === undefined ? [] : [data.lock])]
-  return [
-    ...maps.map(({ metadata }) => ({ kind: 'ConfigMap', metadata, path: configMapPath(namespace, metadata.name) })),
-    ...(lease === undefined
+  const mapOf = ({ metadata }: { metadata: Metadata }): Target => ({
+    kind: 'ConfigMap',
+    metadata,
+    path: configMapPath(namespace, metadata.name),
+  })
+  const leases: Target[] =
+    lease === undefined
       ? []
-      : [{ kind: 'Lease', metadata: lease.metadata, path: leasePath(namespace, lease.metadata.name) }]),
-  ]
+      : [{ kind: 'Lease', metadata: lease.metadata, path: leasePath(namespace, lease.metadata.name) }]
+  const locks = data.lock === undefined ? [] : [mapOf(data.lock)]
+  return [...leases, ...locks, ...[...data.jobMaps.values()].map(mapOf)]
 }
 
 const remove = async (cluster: Cluster, store: HaStore, io: Io): Promise<number> => {

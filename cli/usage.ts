@@ -117,7 +117,7 @@ Exit code 0; 1 when nobody is known to lead, or the sidecar or the cluster does 
 const CLEANUP = `flink-ha cleanup --namespace NAME --cluster-id ID [flags]
 
 Shows a cluster's HA data: its jobs can come back by nothing else. With --yes it is removed, each object by its uid and version,
-the lock last, unless the cluster is alive: pods of it are there, or its lock is renewed while it is watched for its whole lease.
+the lock first, unless the cluster is alive: pods of it are there, or its lock is renewed while it is watched for its whole lease.
 What only looks like it is left alone. What changes meanwhile ends it.
 
 ${flagRows(CLEANUP_FLAGS)}

@@ -901,6 +901,13 @@ const DATA = [
     cleaning,
   ),
   rule(
+    'no plan is left without its checkpoints',
+    'cli/cleanup.ts',
+    '[...leases, ...locks, ...[...data.jobMaps.values()].map(mapOf)]',
+    '[...[...data.jobMaps.values()].map(mapOf), ...locks, ...leases]',
+    cleaning,
+  ),
+  rule(
     'nothing is removed that has changed since it was shown',
     'cli/cleanup.ts',
     'preconditions: { uid, resourceVersion }',

@@ -39,14 +39,14 @@ t.test('it shows what it would remove, and removes nothing without --yes', async
   t.same(world.names(), [MAP_A, LOCK].sort())
 })
 
-t.test('with --yes it removes the jobs, then the lock, each by its uid and version', async t => {
+t.test('with --yes it removes the lock, then the jobs, each by its uid and version', async t => {
   const world = stage()
   world.addJob(JOB_B, {})
   const { code, out } = await clean(world)
   t.equal(code, 0)
   t.same(
     world.writes(),
-    [MAP_A, MAP_B, LOCK].map(name => `DELETE /api/v1/namespaces/flink/configmaps/${name}`),
+    [LOCK, MAP_A, MAP_B].map(name => `DELETE /api/v1/namespaces/flink/configmaps/${name}`),
   )
   t.match(out, `removed ConfigMap ${LOCK}`)
   t.same(world.names(), [])
@@ -134,33 +134,63 @@ const recordOf = (holder: string) => ({
 })
 
 t.test('what changes between the look and the removal ends it, and what is left is named', async t => {
-  const races: [string, (world: HaCluster) => void, string[]][] = [
-    ['a job is written', world => world.touch(MAP_B), [MAP_B, LOCK]],
-    ['the lock is written', world => world.touch(LOCK), [MAP_B, LOCK]],
+  const remake = (world: HaCluster): void =>
+    world.cluster.create('configmaps', NAMESPACE, { metadata: { name: LOCK, labels: haLabels(ID) } })
+  // While the first is being removed: what happens, what is told to be left, what is there.
+  const races: [string, string, (world: HaCluster) => void, string[], string[]][] = [
+    ['the lock is written', LOCK, world => world.touch(LOCK), [LOCK, MAP_A, MAP_B], [LOCK, MAP_A, MAP_B]],
+    [
+      'the lock is gone',
+      LOCK,
+      world => world.cluster.delete('configmaps', NAMESPACE, LOCK),
+      [LOCK, MAP_A, MAP_B],
+      [MAP_A, MAP_B],
+    ],
+    ['the lock is made anew', MAP_A, remake, [MAP_B], [LOCK, MAP_B]],
+    ['a job is written', MAP_A, world => world.touch(MAP_B), [MAP_B], [MAP_B]],
     [
       'a job is made anew under its name',
+      MAP_A,
       world => {
         world.cluster.delete('configmaps', NAMESPACE, MAP_B)
         world.addJob(JOB_B, {})
       },
-      [MAP_B, LOCK],
+      [MAP_B],
+      [MAP_B],
     ],
-    ['a job is gone', world => world.cluster.delete('configmaps', NAMESPACE, MAP_B), [LOCK]],
-    ['the lock is gone', world => world.cluster.delete('configmaps', NAMESPACE, LOCK), [MAP_B]],
+    ['a job is gone', MAP_A, world => world.cluster.delete('configmaps', NAMESPACE, MAP_B), [MAP_B], []],
   ]
-  for (const [name, race, left] of races) {
+  for (const [name, during, race, told, left] of races) {
     const world = stage({ holder: '' })
     world.addJob(JOB_B, {})
     world.onRequest = (method, path) => {
-      if (method !== 'DELETE' || !path.endsWith(MAP_A)) return
+      if (method !== 'DELETE' || !path.endsWith(during)) return
       world.onRequest = () => {}
       race(world)
     }
     const { code, err } = await clean(world)
     t.equal(code, 1, name)
     t.match(err, /has changed since|is gone/, name)
-    t.match(err, `nothing more is removed; left: ConfigMap ${MAP_B}, ConfigMap ${LOCK}`, name)
+    t.match(err, `nothing more is removed; left: ${told.map(one => `ConfigMap ${one}`).join(', ')}\n`, name)
     t.same(world.names(), left.sort(), name)
+  }
+})
+
+t.test('interrupted, it leaves no plan without checkpoints, and the same command goes on', async t => {
+  for (const nth of [1, 2, 3]) {
+    const world = stage({ holder: '' })
+    world.addJob(JOB_B, {})
+    let deletions = 0
+    world.onRequest = method => {
+      if (method === 'DELETE' && ++deletions === nth) throw new Error('no answer within 15 s')
+    }
+    t.equal((await clean(world)).code, 1, `at ${nth}`)
+    const left = world.names()
+    t.equal(left.length, 4 - nth, `at ${nth}`)
+    if (left.includes(LOCK)) t.same(left, [MAP_A, MAP_B, LOCK].sort(), `at ${nth}: all of it or no plan`)
+    world.onRequest = () => {}
+    t.equal((await clean(world)).code, 0, `at ${nth}`)
+    t.same(world.names(), [], `at ${nth}`)
   }
 })
 
@@ -195,7 +225,7 @@ t.test('an answer that never comes is told for what it is', async t => {
   }
   t.match(await clean(world), {
     code: 1,
-    err: /whether ConfigMap c-a+-config-map was removed is not known[\s\S]*left: /,
+    err: /whether ConfigMap c-cluster-config-map was removed is not known[\s\S]*left: /,
   })
 })
 
@@ -231,14 +261,14 @@ t.test('a lock without Flink’s labels may have plans: it is refused, and told 
   t.equal((await clean(world)).code, 0)
 })
 
-t.test('a Lease that is the lock is judged by, and removed last; somebody else’s of that name is not', async t => {
+t.test('a Lease that is the lock is judged by, and removed first; somebody else’s of that name is not', async t => {
   const path = `/apis/coordination.k8s.io/v1/namespaces/flink/leases/${ID}-leader`
   const world = stage({ holder: '' })
   addLease(world, 'jm-1_gone')
   const { code, err } = await clean(world)
   t.equal(code, 0)
   t.match(err, /watching it/)
-  t.equal(world.writes().at(-1), `DELETE ${path}`)
+  t.equal(world.writes()[0], `DELETE ${path}`)
   const renewed = stage({ holder: '' })
   addLease(renewed, 'jm-1_gone')
   renewed.onPause = () => renewed.cluster.patch('leases', NAMESPACE, `${ID}-leader`, { spec: { leaseTransitions: 5 } })
