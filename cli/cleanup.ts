@@ -12,8 +12,8 @@ import { type HaWorld, processWorld, readHaArgs, textIn } from './ha-args.ts'
 import { type ClusterName, configMapPath, type HaStore, leasePath, readHaStore, unlabelledLock } from './ha-store.ts'
 import { problemLines, storeRows } from './ha-text.ts'
 import { complain, type Io, processIo } from './io.ts'
-import { judgeLife } from './liveness.ts'
 import { LockGuard } from './lock-guard.ts'
+import { judgeStandstill } from './standstill.ts'
 import { textTable } from './table.ts'
 
 export type CleanupArgs = ClusterName & { yes: boolean }
@@ -38,15 +38,12 @@ export const cleanup = async (args: CleanupArgs, world: HaWorld, io: Io): Promis
     const unlabelled = unlabelledLock(store)
     if (unlabelled !== undefined) return complain(io, [`nothing is removed: ${unlabelled}`])
     if (targetsOf(store).length === 0) return 0
-    const onWatch = (seconds: number): void => io.err(`somebody holds the lock: watching it for up to ${seconds} s\n`)
-    const life = await judgeLife(cluster, store, users, { ...world, onWatch })
-    if (life.alive) return complain(io, [`nothing is removed: the cluster is alive: ${life.why}`])
+    const { stands, why } = await judgeStandstill(cluster, store, users, world, io)
+    if (!stands) return complain(io, [`nothing is removed: ${why}`])
     for (const user of users.byId.get(args.clusterId) ?? [])
       io.err(`flink-ha: ${user} still names this cluster id: without the data its jobs begin anew\n`)
-    if (users.unknown.length > 0)
-      io.err(`flink-ha: which cluster these are of cannot be told here: ${users.unknown.join(', ')}\n`)
     if (!args.yes) {
-      io.out(`${life.why}; nothing is removed without --yes\n`)
+      io.out(`${why}; nothing is removed without --yes\n`)
       return 0
     }
     return await remove(cluster, store, io)

@@ -1,10 +1,11 @@
 // Who uses which cluster id in a namespace: pods, what makes pods, and the Flink operator's own objects.
 import { collectionOf } from '../webhook/change.ts'
 import type { WorkloadKind } from '../webhook/workload.ts'
-import { at, type Json, nameOf, readList, textOf } from './check-api.ts'
+import { at, type Json, nameOf, read, readList, textOf } from './check-api.ts'
 import type { Cluster } from './cluster.ts'
-import { idsInConfiguration, type Mentions, mentionsIn } from './cluster-ids.ts'
+import { type Ids, idsInConfiguration, type Mentions, mentionsIn } from './cluster-ids.ts'
 import { configMapPath, found, listed } from './ha-store.ts'
+import { remedyOf } from './wanting.ts'
 
 export type Users = {
   /** By cluster id: `Deployment flink-jobmanager`. */
@@ -13,16 +14,19 @@ export type Users = {
   pods: Map<string, string[]>
   /** Identities `<name>_<uid>` of all pods that are not at their end, as sidecars hold a lock by. */
   identities: Set<string>
-  /** JobManagers whose cluster id nothing here tells. */
-  unknown: string[]
+  /** By cluster id: what will make pods though there may be none now, and what keeps it from that. */
+  wanting: Map<string, string[]>
+  /** JobManagers whose cluster id nothing here tells: pods that are not at their end, and what makes pods. */
+  unknown: { pods: string[]; workloads: string[] }
 }
 
 const WORKLOADS: readonly WorkloadKind[] = ['Deployment', 'StatefulSet', 'Job']
 /** Of Flink's operator, which makes the object's name the cluster id. */
-const flinkDeployments = (namespace: string): string =>
-  `/apis/flink.apache.org/v1beta1/namespaces/${namespace}/flinkdeployments`
+const OPERATORS_API = '/apis/flink.apache.org/v1beta1'
+const flinkDeployments = (namespace: string): string => `${OPERATORS_API}/namespaces/${namespace}/flinkdeployments`
 
-type Found = { what: string; isPod: boolean; mentions: Mentions }
+/** `remedy` undefined: it makes no pods. */
+type Found = { what: string; isPod: boolean; remedy: string | undefined; mentions: Mentions }
 
 /** @throws Error that says what is not shown: then nothing can be said about anybody's absence */
 export const readUsers = async (cluster: Cluster, namespace: string): Promise<Users> => {
@@ -32,23 +36,41 @@ export const readUsers = async (cluster: Cluster, namespace: string): Promise<Us
     ...(await Promise.all(WORKLOADS.map(kind => workloads(cluster, kind, namespace)))).flat(),
   ]
   const configured = await configuredIds(cluster, namespace, users)
-  const idsOf = ({ mentions }: Found): string[] => [
-    ...mentions.ids,
-    ...mentions.configMaps.flatMap(name => configured.get(name) ?? []),
+  const idsOf = ({ mentions }: Found, which: keyof Ids): string[] => [
+    ...mentions[which],
+    ...mentions.configMaps.flatMap(name => configured.get(name)?.[which] ?? []),
   ]
-  const operators = (await operated(cluster, namespace)).map(name => ({ what: `FlinkDeployment ${name}`, ids: [name] }))
+  const named = [
+    ...users.map(user => ({ ...user, ids: idsOf(user, 'ids') })),
+    ...(await operated(cluster, namespace)).map(operatedOf),
+  ]
+  const unknown = users.filter(user => user.mentions.isJobManager && idsOf(user, 'told').length === 0)
   return {
-    byId: grouped([...users.map(user => ({ what: user.what, ids: idsOf(user) })), ...operators]),
-    pods: grouped(users.filter(({ isPod }) => isPod).map(user => ({ what: user.what, ids: idsOf(user) }))),
+    byId: grouped(named),
+    pods: grouped(named.filter(({ isPod }) => isPod)),
     identities: new Set(pods.map(pod => `${nameOf(pod)}_${textOf(at(pod, 'metadata')['uid'])}`)),
-    unknown: users.filter(user => user.mentions.isJobManager && idsOf(user).length === 0).map(({ what }) => what),
+    wanting: grouped(
+      named.flatMap(({ what, ids, remedy }) => (remedy === undefined ? [] : [{ what: `${what}: ${remedy}`, ids }])),
+    ),
+    unknown: {
+      pods: unknown.filter(({ isPod }) => isPod).map(({ what }) => what),
+      workloads: unknown.filter(({ isPod }) => !isPod).map(({ what }) => what),
+    },
   }
 }
 
-const foundOf = (kind: string, object: Json, template: unknown): Found => ({
+const foundOf = (kind: 'Pod' | WorkloadKind, object: Json, template: unknown): Found => ({
   what: `${kind} ${nameOf(object)}`,
   isPod: kind === 'Pod',
+  remedy: kind === 'Pod' ? undefined : remedyOf(kind, object),
   mentions: mentionsIn(template),
+})
+
+const operatedOf = (object: Json) => ({
+  what: `FlinkDeployment ${nameOf(object)}`,
+  isPod: false,
+  remedy: remedyOf('FlinkDeployment', object),
+  ids: [nameOf(object)],
 })
 
 /** A pod that is being deleted runs until it is gone. */
@@ -64,21 +86,26 @@ const configuredIds = async (
   cluster: Cluster,
   namespace: string,
   users: readonly Found[],
-): Promise<Map<string, string[]>> => {
+): Promise<Map<string, Ids>> => {
   const names = [...new Set(users.flatMap(({ mentions }) => mentions.configMaps))]
-  const read = async (name: string): Promise<[string, string[]]> => [
+  const idsOf = async (name: string): Promise<[string, Ids]> => [
     name,
     idsInConfiguration(await found(cluster, configMapPath(namespace, name))),
   ]
-  return new Map(await Promise.all(names.map(read)))
+  return new Map(await Promise.all(names.map(idsOf)))
 }
 
-const operated = async (cluster: Cluster, namespace: string): Promise<string[]> => {
+const operated = async (cluster: Cluster, namespace: string): Promise<Json[]> => {
   const list = await readList(cluster, flinkDeployments(namespace))
-  if (list.ok) return list.items.map(nameOf)
-  // Without the operator there is no such API.
-  if (list.status === 404) return []
+  if (list.ok) return list.items
+  // Without the operator there is no such API. Rights are judged before that; what APIs there are is shown to everybody.
+  if (list.status === 404 || (list.status === 403 && (await isMissing(cluster, OPERATORS_API)))) return []
   throw new Error(`${flinkDeployments(namespace)} is not shown to you: ${list.why}`)
+}
+
+const isMissing = async (cluster: Cluster, path: string): Promise<boolean> => {
+  const one = await read(cluster, path)
+  return !one.ok && one.status === 404
 }
 
 const grouped = (users: readonly { what: string; ids: readonly string[] }[]): Map<string, string[]> => {

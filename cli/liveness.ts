@@ -25,14 +25,19 @@ const MARGIN_MS = 1_000
 /** Of a record that cannot be read: Flink's default. */
 const UNREADABLE_LEASE_MS = 15_000
 
+/** Who of it is there; undefined: nobody. */
+export const podOf = (store: HaStore, users: Users): string | undefined => {
+  const pods = users.pods.get(store.clusterId) ?? []
+  if (pods.length > 0) return `of this cluster there is ${some(pods)}`
+  const held = locksOf(store).find(({ holder }) => users.identities.has(holder))
+  return held === undefined ? undefined : `the lock is held by ${held.holder}, a pod that is there`
+}
+
 /** @throws Error when what is needed is not shown */
 export const judgeLife = async (cluster: Cluster, store: HaStore, users: Users, watching: Watching): Promise<Life> => {
-  const pods = users.pods.get(store.clusterId) ?? []
-  if (pods.length > 0) return { alive: true, why: `of this cluster there is ${some(pods)}` }
-  const locks = locksOf(store)
-  for (const { holder } of locks)
-    if (users.identities.has(holder)) return { alive: true, why: `the lock is held by ${holder}, a pod that is there` }
-  const held = locks.filter(({ holder }) => holder !== '')
+  const pod = podOf(store, users)
+  if (pod !== undefined) return { alive: true, why: pod }
+  const held = locksOf(store).filter(({ holder }) => holder !== '')
   if (held.length === 0) return { alive: false, why: 'nobody holds its lock, and no pod is there' }
   const watchMs = Math.max(...held.map(({ waitMs }) => waitMs)) * MARGIN + MARGIN_MS
   watching.onWatch(Math.ceil(watchMs / 1_000))

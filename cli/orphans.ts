@@ -69,10 +69,11 @@ const orphansIn = async (
   io: Io,
 ): Promise<Orphan[]> => {
   const users = await readUsers(cluster, namespace)
+  const unknown = [...users.unknown.pods, ...users.unknown.workloads]
   const unused = [...clusters].filter(([clusterId]) => !users.byId.has(clusterId))
-  if (unused.length > 0 && users.unknown.length > 0)
+  if (unused.length > 0 && unknown.length > 0)
     io.err(
-      `flink-ha: namespace ${namespace}: any of these may be of ${some(users.unknown)}, whose cluster id cannot be told here\n`,
+      `flink-ha: namespace ${namespace}: any of these may be of ${some(unknown)}, whose cluster id cannot be told here\n`,
     )
   const judged = await Promise.all(
     unused.map(async ([clusterId, configMaps]) => {

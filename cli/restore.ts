@@ -14,10 +14,10 @@ import { RESTORE_FLAGS } from './flags.ts'
 import { type HaWorld, processWorld, readHaArgs, textIn } from './ha-args.ts'
 import { type ClusterName, configMapPath, found, type HaStore, readHaStore } from './ha-store.ts'
 import { complain, type Io, processIo } from './io.ts'
-import { judgeLife } from './liveness.ts'
 import { LockGuard } from './lock-guard.ts'
 import { planRestore, type Restore } from './restore-plan.ts'
 import { readSources } from './sources.ts'
+import { judgeStandstill } from './standstill.ts'
 import { parsePart, splitDocuments } from './yaml-documents.ts'
 
 export type RestoreArgs = { file: string; namespace: string | undefined; replace: boolean; yes: boolean }
@@ -52,13 +52,12 @@ export const restore = async (args: RestoreArgs, world: HaWorld, io: Io): Promis
     const differing = due.filter(({ verb }) => verb === 'replace').map(({ name }) => name)
     if (differing.length > 0 && !args.replace)
       return complain(io, [`nothing is written: ${differing.join(', ')} would be overwritten: --replace does that`])
-    const onWatch = (seconds: number): void => io.err(`somebody holds the lock: watching it for up to ${seconds} s\n`)
-    const life = await judgeLife(cluster, store, users, { ...world, onWatch })
-    if (life.alive) return complain(io, [`nothing is written: the cluster is alive: ${life.why}`])
+    const { stands, why } = await judgeStandstill(cluster, store, users, world, io)
+    if (!stands) return complain(io, [`nothing is written: ${why}`])
     const refused = (await Promise.all(due.map(one => tried(cluster, name, one)))).filter(why => why !== undefined)
     if (refused.length > 0) return complain(io, [...refused, 'nothing is written'])
     if (args.yes) return await write(cluster, store, due, io)
-    io.out(`${life.why}; nothing is written without --yes\n`)
+    io.out(`${why}; nothing is written without --yes\n`)
     return 0
   } catch (error) {
     return complain(io, [(error as Error).message])

@@ -117,11 +117,12 @@ Exit code 0; 1 when nobody is known to lead, or the sidecar or the cluster does 
 const CLEANUP = `flink-ha cleanup --namespace NAME --cluster-id ID [flags]
 
 Shows a cluster's HA data: its jobs can come back by nothing else. With --yes it is removed, each object by its uid and version,
-the lock first, unless the cluster is alive: pods of it are there, or its lock is renewed while it is watched for its whole lease.
-What only looks like it is left alone. What changes meanwhile ends it.
+the lock first, unless the cluster is alive: pods of it are there or about to be made, a JobManager is there whose cluster id
+cannot be told, or its lock is renewed while it is watched for its whole lease. What only looks like it is left alone. What
+changes meanwhile ends it.
 
 ${flagRows(CLEANUP_FLAGS)}
-Exit code 0; 1 when the cluster is alive, or not all of it could be removed: what is left is named; 2 for wrong flags.
+Exit code 0; 1 when it was refused, or not all of it could be removed: what is left is named; 2 for wrong flags.
 `
 
 const BACKUP = `flink-ha backup --namespace NAME --cluster-id ID --file FILE [flags]

@@ -16,6 +16,7 @@ const PURE = [
   'cli/restore-plan.ts',
   'cli/rewrite.ts',
   'cli/table.ts',
+  'cli/wanting.ts',
   'cli/yaml-documents.ts',
   'shared/api-access.ts',
   'shared/assert.ts',

@@ -209,6 +209,40 @@ t.test('a cluster that lives gets nothing', async t => {
   t.same(world.writes(), [])
 })
 
+const template = {
+  metadata: { labels: { component: 'jobmanager', app: 'x' } },
+  spec: { containers: [{ name: 'jobmanager', image: 'f', args: ['jobmanager', '-D', `kubernetes.cluster-id=${ID}`] }] },
+}
+const deployment = { metadata: { name: 'jm' }, spec: { selector: { matchLabels: { app: 'x' } }, template } }
+const unknown = { ...template, spec: { containers: [{ name: 'jobmanager', image: 'f' }] } }
+
+t.test('one that is about to live, or may, gets nothing either', async t => {
+  const cases: [string, (world: HaCluster) => void, RegExp][] = [
+    [
+      'a JobManager of an unknown cluster id',
+      world => void world.addPod('jm', { component: 'jobmanager' }),
+      /nothing is written: which cluster is run by Pod jm cannot be told/,
+    ],
+    [
+      'a Deployment that will make pods',
+      world => world.cluster.create('deployments', NAMESPACE, deployment),
+      /nothing is written: pods of it are about to be made by Deployment jm: scale it to 0/,
+    ],
+  ]
+  for (const [name, add, why] of cases) {
+    const { world, file } = await kept(t)
+    world.cluster.delete('configmaps', NAMESPACE, MAP_A)
+    add(world)
+    t.match(await putBack(world, file), { code: 1, err: why }, name)
+    t.same(world.writes(), [], name)
+  }
+  const { world, file } = await kept(t)
+  world.cluster.delete('configmaps', NAMESPACE, MAP_A)
+  const spec = { ...deployment.spec, template: unknown }
+  world.cluster.create('deployments', NAMESPACE, { ...deployment, spec })
+  t.match(await putBack(world, file), { code: 0, err: /cannot be told here: Deployment jm/ }, 'what makes pods is said')
+})
+
 t.test('what changes meanwhile ends it, and the same command goes on from there', async t => {
   const races: [string, RegExp, (world: HaCluster) => void][] = [
     [

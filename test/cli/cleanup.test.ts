@@ -7,6 +7,7 @@ import { haLabels, newLeaseLock } from '../../shared/lock.ts'
 import { formatRecord } from '../../shared/record.ts'
 import { jobConfigMapName, lockName } from '../world/flink-records.ts'
 import { HaCluster, ID, JOB_A, JOB_B, NAMESPACE } from '../world/ha-cluster.ts'
+import { resourceOf } from '../world/kube-resources.ts'
 import { problemsOf } from '../world/problems.ts'
 
 const [LOCK, MAP_A, MAP_B] = [lockName(ID), jobConfigMapName(ID, JOB_A), jobConfigMapName(ID, JOB_B)]
@@ -295,24 +296,149 @@ t.test('where something is not shown, nothing is removed', async t => {
   ]
   for (const path of paths) {
     const world = stage({ holder: '' })
+    world.cluster.served.set('/apis/flink.apache.org/v1beta1', { kind: 'APIResourceList' })
     world.cluster.forbidden.add(path)
     t.match(await clean(world), { code: 1, err: /is not shown to you/ }, path)
     t.same(world.writes(), [], path)
   }
 })
 
+t.test('without the operator its objects need no right: rights are judged before there is anything', async t => {
+  const world = stage({ holder: '' })
+  world.cluster.forbidden.add('/apis/flink.apache.org/v1beta1/namespaces/flink/flinkdeployments')
+  t.equal((await clean(world)).code, 0)
+})
+
+/** A JobManager whose configuration is mounted. */
+const configured = (world: HaCluster, config: string): void => {
+  world.cluster.create('configmaps', NAMESPACE, { metadata: { name: 'conf' }, data: { 'config.yaml': config } })
+  const volumes = [{ name: 'v', configMap: { name: 'conf' } }]
+  world.addPod('jm', { component: 'jobmanager' }, { spec: { volumes } })
+}
+const withArgs = (world: HaCluster, arg: string, env: object[] = []): void => {
+  const containers = [{ name: 'jobmanager', image: 'f', args: ['jobmanager', arg], env }]
+  world.addPod('jm', { component: 'jobmanager' }, { spec: { containers } })
+}
+
+t.test('a JobManager’s pod whose cluster id cannot be told may be of this cluster', async t => {
+  const pods: [string, (world: HaCluster) => void][] = [
+    ['says nothing', world => void world.addPod('jm', { component: 'jobmanager' })],
+    ['by a variable', world => withArgs(world, '-Dkubernetes.cluster-id=$(CLUSTER_ID)')],
+    [
+      'in a comment',
+      world => withArgs(world, '', [{ name: 'FLINK_PROPERTIES', value: 'a: b\n# kubernetes.cluster-id: d\n' }]),
+    ],
+    ['ZooKeeper’s id', world => configured(world, 'high-availability.cluster-id: d\n')],
+    ['ZooKeeper’s id, nested', world => configured(world, 'high-availability:\n  cluster-id: d\n')],
+    ['in a file’s comment', world => configured(world, 'kubernetes:\n  # cluster-id: d\n  namespace: flink\n')],
+  ]
+  for (const [name, add] of pods) {
+    const world = stage({ holder: '' })
+    add(world)
+    const { code, err } = await clean(world)
+    t.equal(code, 1, name)
+    t.match(err, /nothing is removed: which cluster is run by Pod jm cannot be told/, name)
+    t.match(err, 'by the label flink-ha.io/cluster or the annotation flink-ha.io/cluster-id', name)
+    t.match(err, 'kubectl -n flink annotate pod NAME flink-ha.io/cluster-id=ID', name)
+    t.same(world.writes(), [], name)
+  }
+})
+
+t.test('one whose cluster id is another’s is not', async t => {
+  const annotated = { 'flink-ha.io/cluster-id': 'd' }
+  const pods: [string, (world: HaCluster) => void][] = [
+    ['by its label', world => void world.addPod('jm', { component: 'jobmanager', 'flink-ha.io/cluster': 'd' })],
+    [
+      'by its annotation',
+      world => {
+        world.addPod('jm', { component: 'jobmanager' })
+        world.cluster.patch('pods', NAMESPACE, 'jm', { metadata: { annotations: annotated } })
+      },
+    ],
+    ['by its arguments', world => withArgs(world, '-Dkubernetes.cluster-id=d')],
+    ['by its properties', world => withArgs(world, '', [{ name: 'X', value: 'kubernetes.cluster-id: d' }])],
+    ['by its configuration', world => configured(world, 'x: y: z\nkubernetes.cluster-id: d # no YAML\n')],
+    ['by its configuration, nested', world => configured(world, 'kubernetes:\n  cluster-id: "d"\n')],
+    ['by its configuration, in braces', world => configured(world, 'kubernetes: {cluster-id: d}\n')],
+  ]
+  for (const [name, add] of pods) {
+    const world = stage({ holder: '' })
+    add(world)
+    t.equal((await clean(world)).code, 0, name)
+  }
+})
+
+const template = {
+  metadata: { labels: { component: 'jobmanager', app: 'x' } },
+  spec: { containers: [{ name: 'jobmanager', image: 'f', args: ['jobmanager', '-D', `kubernetes.cluster-id=${ID}`] }] },
+}
+const selector = { matchLabels: { app: 'x' } }
+const workload = (plural: string, spec: object) => (world: HaCluster) =>
+  world.cluster.create(plural, NAMESPACE, { metadata: { name: 'jm' }, spec: { selector, template, ...spec } })
+const job = (spec: object, type?: string) => (world: HaCluster) => {
+  const pod = { ...template, spec: { ...template.spec, restartPolicy: 'Never' } }
+  world.cluster.create('jobs', NAMESPACE, { metadata: { name: 'jm' }, spec: { template: pod, ...spec } })
+  const status = { conditions: [{ type, status: 'True' }] }
+  const { store } = world.cluster.api
+  if (type !== undefined)
+    store.patch(resourceOf('jobs'), NAMESPACE, 'jm', 'merge', { status }, { subresource: 'status' })
+}
+const flinkDeployment = (spec: object) => (world: HaCluster) =>
+  void world.cluster.served.set('/apis/flink.apache.org/v1beta1/namespaces/flink/flinkdeployments', {
+    items: [{ metadata: { name: ID }, spec }],
+  })
+
+t.test('what will make pods of the cluster is refused, though there are none yet', async t => {
+  const cases: [string, (world: HaCluster) => void, string][] = [
+    ['a Deployment of one', workload('deployments', {}), 'Deployment jm: scale it to 0'],
+    ['a Deployment of two', workload('deployments', { replicas: 2 }), 'Deployment jm: scale it to 0'],
+    ['a StatefulSet', workload('statefulsets', { serviceName: 'x' }), 'StatefulSet jm: scale it to 0'],
+    ['a Job', job({}), 'Job jm: suspend or delete it'],
+    ['a Job that is not over yet', job({}, 'FailureTarget'), 'Job jm: suspend or delete it'],
+    [
+      'a FlinkDeployment',
+      flinkDeployment({ job: { state: 'running' } }),
+      'FlinkDeployment c: set its spec.job.state to suspended, or delete it',
+    ],
+    ['a FlinkDeployment that says no state', flinkDeployment({ job: {} }), 'FlinkDeployment c: set its spec.job.state'],
+    ['a session of the operator’s', flinkDeployment({}), 'FlinkDeployment c: delete it'],
+  ]
+  for (const [name, add, remedy] of cases) {
+    const world = stage({ holder: '' })
+    add(world)
+    const { code, err } = await clean(world)
+    t.equal(code, 1, name)
+    t.match(err, `nothing is removed: pods of it are about to be made by ${remedy}`, name)
+    t.same(world.writes(), [], name)
+  }
+})
+
+t.test('what is scaled to nothing, suspended or over makes none', async t => {
+  const cases: [string, (world: HaCluster) => void][] = [
+    ['a Deployment', workload('deployments', { replicas: 0 })],
+    ['a StatefulSet', workload('statefulsets', { serviceName: 'x', replicas: 0 })],
+    ['a Job that is suspended', job({ suspend: true })],
+    ['a Job that is complete', job({}, 'Complete')],
+    ['a Job that failed', job({}, 'Failed')],
+    ['a FlinkDeployment', flinkDeployment({ job: { state: 'suspended' } })],
+  ]
+  for (const [name, add] of cases) {
+    const world = stage({ holder: '' })
+    add(world)
+    t.match(await clean(world), { code: 0, err: /still names this cluster id/ }, name)
+  }
+})
+
+t.test('what would make JobManagers of an unknown cluster id is said', async t => {
+  const world = stage({ holder: '' })
+  const unknown = { ...template, spec: { containers: [{ name: 'jobmanager', image: 'f' }] } }
+  workload('deployments', { template: unknown })(world)
+  t.match(await clean(world), { code: 0, err: /which cluster these are of cannot be told here: Deployment jm/ })
+})
+
 t.test('what still names the cluster id is said', async t => {
   const world = stage({ holder: '' })
-  const template = {
-    metadata: { labels: { component: 'jobmanager', app: 'x' } },
-    spec: {
-      containers: [{ name: 'jobmanager', image: 'f', args: ['jobmanager', '-D', `kubernetes.cluster-id=${ID}`] }],
-    },
-  }
-  world.cluster.create('deployments', NAMESPACE, {
-    metadata: { name: 'jm' },
-    spec: { replicas: 0, selector: { matchLabels: { app: 'x' } }, template },
-  })
+  workload('deployments', { replicas: 0 })(world)
   t.match(await clean(world, false), { code: 0, err: /Deployment jm still names this cluster id/ })
 })
 

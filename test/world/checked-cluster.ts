@@ -29,6 +29,8 @@ export class CheckedCluster implements Cluster {
   mayAccess: (question: AccessQuestion) => boolean = () => true
   /** Paths (without query) that the caller may not read or post to. */
   readonly forbidden = new Set<string>()
+  /** By path (without query): answers of an API that the embedded one does not have. */
+  readonly served = new Map<string, object>()
   /** What calling the webhook throws. */
   webhookFailure: Error | undefined
   /** undefined: as the real one. */
@@ -52,6 +54,8 @@ export class CheckedCluster implements Cluster {
     this.requests.push(`${method} ${path}`)
     const [bare = ''] = path.split('?')
     if (this.forbidden.has(bare)) return refusal(403, `${bare} is forbidden: User "you" cannot`)
+    const served = this.served.get(bare)
+    if (served !== undefined) return answer(200, served)
     if (bare === '/version') return answer(200, { gitVersion: this.version })
     if (bare === '/api/v1/nodes') return answer(200, { items: Object.entries(this.nodes).map(nodeOf) })
     if (bare.startsWith('/apis/authorization.k8s.io/v1/')) return answer(201, this.#review(body))
