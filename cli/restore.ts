@@ -1,23 +1,19 @@
 /**
- * `flink-ha restore`: puts a cluster's HA ConfigMaps back as a backup has them. Everything is looked at first: the file, who is
- * alive, each difference, and each write by a dry run. Then each write is a compare-and-set on what was looked at, the lock last;
- * the first that fails ends it, and the same command goes on from there.
+ * `flink-ha restore`: puts a cluster's HA ConfigMaps back as a backup has them. Everything is looked at first: the file, whether
+ * the cluster stands still, each difference, and each write by a dry run. Then each write is a compare-and-set on what was looked
+ * at, the lock last; the first that fails ends it, and the same command goes on from there.
  */
-import type { ConfigMap, Metadata } from '../shared/lock.ts'
-import { leasesPath } from '../shared/lock-writes.ts'
-import { configMapsPath } from '../sidecar/lock-store.ts'
+import type { ConfigMap } from '../shared/lock.ts'
 import { type Backup, readBackup } from './backup-file.ts'
-import { reasonOf } from './check-api.ts'
 import type { Cluster } from './cluster.ts'
-import { readUsers } from './cluster-users.ts'
 import { RESTORE_FLAGS } from './flags.ts'
 import { type HaWorld, processWorld, readHaArgs, textIn } from './ha-args.ts'
-import { type ClusterName, configMapPath, found, type HaStore, readHaStore } from './ha-store.ts'
+import { configMapPath, found, type HaStore } from './ha-store.ts'
 import { complain, type Io, processIo } from './io.ts'
-import { LockGuard } from './lock-guard.ts'
+import { judgePlaces, placeOf, sourceOf } from './restore-places.ts'
 import { planRestore, type Restore } from './restore-plan.ts'
+import { DONE, tried, write } from './restore-writes.ts'
 import { readSources } from './sources.ts'
-import { judgeStandstill } from './standstill.ts'
 import { parsePart, splitDocuments } from './yaml-documents.ts'
 
 export type RestoreArgs = { file: string; namespace: string | undefined; replace: boolean; yes: boolean }
@@ -41,8 +37,8 @@ export const restore = async (args: RestoreArgs, world: HaWorld, io: Io): Promis
     const { clusterId } = backup.heading
     const cluster = await world.connecting()
     const name = { namespace: args.namespace ?? backup.heading.namespace, clusterId }
-    const store = await readHaStore(cluster, name)
-    const users = await readUsers(cluster, name.namespace)
+    const place = await placeOf(cluster, name)
+    const { store } = place
     const taken = await takenNames(cluster, store, backup)
     if (taken.length > 0) return complain(io, [...taken, 'nothing is written'])
     const plan = planRestore(backup, presentOf(store), name.namespace, world.wallMs() * 1_000)
@@ -52,11 +48,13 @@ export const restore = async (args: RestoreArgs, world: HaWorld, io: Io): Promis
     const differing = due.filter(({ verb }) => verb === 'replace').map(({ name }) => name)
     if (differing.length > 0 && !args.replace)
       return complain(io, [`nothing is written: ${differing.join(', ')} would be overwritten: --replace does that`])
-    const { stands, why } = await judgeStandstill(cluster, store, users, world, io)
+    const places = [place, ...(await sourceOf(cluster, backup.heading, name.namespace))]
+    const { stands, why } = await judgePlaces(cluster, places, world, io)
     if (!stands) return complain(io, [`nothing is written: ${why}`])
     const refused = (await Promise.all(due.map(one => tried(cluster, name, one)))).filter(why => why !== undefined)
     if (refused.length > 0) return complain(io, [...refused, 'nothing is written'])
-    if (args.yes) return await write(cluster, store, due, io)
+    const stores = places.map(({ store }) => store)
+    if (args.yes) return await write(cluster, name, stores, due, io)
     io.out(`${why}; nothing is written without --yes\n`)
     return 0
   } catch (error) {
@@ -96,8 +94,6 @@ const presentOf = ({ data, lease }: HaStore) => {
   return { configMaps: new Map(maps.map(one => [one.metadata.name, one])), lease }
 }
 
-const DONE = { create: 'created', replace: 'replaced', none: 'left as it is' } as const
-
 const planText = (plan: readonly Restore[], { heading, configMaps }: Backup, store: HaStore): string => {
   const lines = plan.map(
     ({ kind, name, verb, differences }) =>
@@ -108,50 +104,4 @@ const planText = (plan: readonly Restore[], { heading, configMaps }: Backup, sto
   const stays = others.map(name => `  ConfigMap ${name}: not in the backup, stays\n`)
   const title = `cluster ${heading.clusterId} in namespace ${store.namespace}, as of ${heading.time}:\n`
   return [title, ...lines, ...stays].join('')
-}
-
-const collectionOf = (kind: Restore['kind'], namespace: string): string =>
-  kind === 'Lease' ? leasesPath(namespace) : configMapsPath(namespace)
-
-const send = (cluster: Cluster, { namespace }: ClusterName, { kind, name, verb, body }: Restore, query = '') =>
-  verb === 'create'
-    ? cluster.request('POST', `${collectionOf(kind, namespace)}${query}`, body)
-    : cluster.request('PUT', `${collectionOf(kind, namespace)}/${name}${query}`, body)
-
-/** Rights, quotas, sizes and versions, before anything is done. */
-const tried = async (cluster: Cluster, name: ClusterName, one: Restore): Promise<string | undefined> => {
-  const { status, body } = await send(cluster, name, one, '?dryRun=All')
-  return status < 300 ? undefined : `${one.kind} ${one.name} cannot be ${DONE[one.verb]}: ${reasonOf(status, body)}`
-}
-
-const write = async (cluster: Cluster, store: HaStore, due: readonly Restore[], io: Io): Promise<number> => {
-  const guard = new LockGuard(cluster, store)
-  for (const [at, one] of due.entries()) {
-    const problem = await step(cluster, store, guard, one)
-    if (problem === undefined) {
-      io.out(`${DONE[one.verb]} ${one.kind} ${one.name}\n`)
-      continue
-    }
-    const left = due.slice(at).map(({ kind, name }) => `${kind} ${name}`)
-    return complain(io, [
-      problem,
-      `nothing more is written; not done: ${left.join(', ')}; the same command goes on there`,
-    ])
-  }
-  return 0
-}
-
-/** undefined: done. */
-const step = async (cluster: Cluster, store: HaStore, guard: LockGuard, one: Restore): Promise<string | undefined> => {
-  try {
-    const problem = await guard.problem()
-    if (problem !== undefined) return problem
-    const { status, body } = await send(cluster, store, one)
-    if (status === 409) return `${one.kind} ${one.name} has changed since it was looked at: ${reasonOf(status, body)}`
-    if (status >= 300) return `${one.kind} ${one.name} is not ${DONE[one.verb]}: ${reasonOf(status, body)}`
-    guard.expect(`${collectionOf(one.kind, store.namespace)}/${one.name}`, (body as { metadata: Metadata }).metadata)
-    return undefined
-  } catch (error) {
-    return `whether ${one.kind} ${one.name} was ${DONE[one.verb]} is not known: ${(error as Error).message}`
-  }
 }

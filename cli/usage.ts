@@ -137,8 +137,9 @@ Exit code 0; 1 when there is nothing, or it could not be read or written; 2 for 
 const RESTORE = `flink-ha restore --file FILE [flags]
 
 Puts back what a backup has: shows it, and with --yes creates what is missing; what is there and differs is a reason to refuse,
-unless --replace is given. Refuses while the cluster is alive. All is looked at and tried by a dry run first; then each write is a
-compare-and-set, the lock last. The lock comes back released, without leader addresses, its fencing token never lower than before.
+unless --replace is given. Refuses while the cluster is alive, also in the namespace that the file is from; another Kubernetes
+cluster cannot be looked at. All is looked at and tried by a dry run first; then each write is a compare-and-set, the lock last.
+The lock comes back released, without leader addresses, its fencing token never lower than before.
 
 ${flagRows(RESTORE_FLAGS)}
 Exit code 0; 1 when it was refused, or not all could be written: what is not done is named; 2 for wrong flags.

@@ -938,6 +938,13 @@ const DATA = [
     cleaning,
   ),
   rule(
+    'two clusters never share the files of one: where the data is from is looked at, too',
+    'cli/restore-places.ts',
+    'if (namespace === target) return []',
+    "if (namespace !== '') return []",
+    restoring,
+  ),
+  rule(
     'nothing is removed that has changed since it was shown',
     'cli/cleanup.ts',
     'preconditions: { uid, resourceVersion }',

@@ -296,6 +296,46 @@ t.test('another namespace can be named', async t => {
   t.equal(world.get(LOCK, 'other')?.metadata['namespace'], 'other')
 })
 
+t.test('into another namespace only while the cluster stands still where the file is from', async t => {
+  const cases: [string, (world: HaCluster) => void, RegExp][] = [
+    ['a pod', world => void world.addPod('jm', { 'flink-ha.io/cluster': ID }), /the cluster is alive: .* Pod jm/],
+    [
+      'its lock is written',
+      world => {
+        world.onPause = () => world.touch(LOCK)
+      },
+      /the cluster is alive: c-cluster-config-map has changed/,
+    ],
+    ['a Deployment', world => world.cluster.create('deployments', NAMESPACE, deployment), /about to be made by/],
+    ['an unknown JobManager', world => void world.addPod('jm', { component: 'jobmanager' }), /cannot be told/],
+    [
+      'what is not shown',
+      world => void world.cluster.forbidden.add('/api/v1/namespaces/flink/pods'),
+      /cannot be told: .*pods is not shown to you: .*forbidden.*; it takes the rights to .* list pods/,
+    ],
+  ]
+  for (const [name, add, why] of cases) {
+    const { world, file } = await kept(t)
+    add(world)
+    const { code, err } = await putBack(world, file, { namespace: 'other' })
+    t.equal(code, 1, name)
+    t.match(err, /nothing is written: in namespace flink, where the file is from: /, name)
+    t.match(err, why, name)
+    t.same(world.writes(), [], name)
+    t.same(world.names('other'), [], name)
+  }
+})
+
+t.test('a leader that begins meanwhile where the file is from ends it', async t => {
+  const { world, file } = await kept(t)
+  let posts = 0
+  world.onRequest = (method, path) => {
+    if (method === 'POST' && !path.includes('dryRun') && ++posts === 1) queueMicrotask(() => world.touch(LOCK))
+  }
+  t.match(await putBack(world, file, { namespace: 'other' }), { code: 1, err: /somebody uses the lock/ })
+  t.same(world.names('other'), [MAP_A])
+})
+
 t.test('a Lease that was the lock comes back released, after the ConfigMap that has no record', async t => {
   const { world } = await kept(t)
   const labels = haLabels(ID)
