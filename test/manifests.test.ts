@@ -213,7 +213,7 @@ t.test('rights are no wider than the calls made', async t => {
   t.same(rulesOf('ClusterRole', INSTALL.candidateRole), [
     ' | configmaps | * | get list watch create update patch delete',
     ' | pods | * | list watch patch',
-    'coordination.k8s.io | leases | * | get list watch create update patch',
+    'coordination.k8s.io | leases | * | get list watch create update patch delete',
   ])
 })
 
