@@ -45,7 +45,7 @@ const gone = async (stand: Stand): Promise<void> => {
 }
 
 for (const flink of FLINKS)
-  await t.test(`application cluster, Flink ${flink}`, { skip: noCluster }, async t => {
+  t.test(`application cluster, Flink ${flink}`, { skip: noCluster }, async t => {
     const ends: { [end: string]: { options?: Application; act?: (found: Stand) => Promise<void> } } = {
       'the job finishes': { options: { programArgs: [4_000] } },
       'the job fails for good': { options: { programArgs: [1_000_000, 3_000], fragile: true } },

@@ -40,8 +40,8 @@ for (const flink of FLINKS)
     t.teardown(() => rm(folder, { recursive: true, force: true }))
     const file = join(folder, 'ha.yaml')
     const clean = (yes: boolean) => run((world, io) => cleanup({ ...name, yes }, world, io))
-    const putBack = () =>
-      run((world, io) => restore({ file, namespace: undefined, replace: false, yes: true }, world, io))
+    const putBack = (replace = false) =>
+      run((world, io) => restore({ file, namespace: undefined, replace, yes: true }, world, io))
     const orphaned = async (): Promise<boolean> => {
       const { out } = await run((world, io) => orphans({ namespace: namespace.name, json: true }, world, io))
       return (JSON.parse(out) as Orphan[]).some(({ clusterId }) => clusterId === CLUSTER_ID)
@@ -74,7 +74,8 @@ for (const flink of FLINKS)
     await t.test('while it lives nothing is removed or put back', async t => {
       t.equal((await run((world, io) => backup({ ...name, file, force: false }, 'live', world, io))).code, 0)
       t.match(await clean(true), { code: 1, err: /the cluster is alive/ })
-      t.match(await putBack(), { code: 1 })
+      await cluster.checkpoints(await cluster.leader(), jobId, 1)
+      t.match(await putBack(true), { code: 1, err: /the cluster is alive/ })
       t.equal(await orphaned(), false)
     })
 

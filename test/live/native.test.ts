@@ -13,7 +13,7 @@ const HA_DATA = `app=${CLUSTER_ID},configmap-type=high-availability`
 const PATIENCE_MS = 120_000
 
 for (const flink of FLINKS)
-  await t.test(`native session cluster, Flink ${flink}`, { skip: noCluster }, async t => {
+  t.test(`native session cluster, Flink ${flink}`, { skip: noCluster }, async t => {
     const raised = (mode: 'flink-ha' | 'builtin'): Promise<Scene> =>
       stage(t, `native-${mode}`, { mode, flink }, async (namespace, node) => ({
         objects: native(namespace.name, node, { mode, flink }),
@@ -31,7 +31,7 @@ for (const flink of FLINKS)
   })
 
 for (const flink of FLINKS)
-  await t.test(`native application cluster, Flink ${flink}`, { skip: noCluster }, async t => {
+  t.test(`native application cluster, Flink ${flink}`, { skip: noCluster }, async t => {
     const [node, namespace] = await Promise.all([aNode(), Namespace.create('native-application')])
     t.teardown(() => namespace.remove())
     const job = { job: [5_000], replicas: 1 }

@@ -23,7 +23,7 @@ const service = {
 }
 
 for (const flink of (process.env['FLINK_HA_LIVE_VERSIONS'] ?? '2.3.0').split(','))
-  await t.test(`leader retrieval, Flink ${flink}`, { skip: noCluster }, async t => {
+  t.test(`leader retrieval, Flink ${flink}`, { skip: noCluster }, async t => {
     const scene = await stage(t, `retrieval-${flink.replaceAll('.', '-')}`, { mode: 'flink-ha', flink, relay: true })
     const { namespace, cluster, agent, jobId } = scene
     await namespace.apply([service])

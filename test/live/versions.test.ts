@@ -21,7 +21,7 @@ const LOCK = `${CLUSTER_ID}${LOCK_SUFFIX}`
 const PATIENCE_MS = 120_000
 
 for (const flink of VERSIONS)
-  await t.test(`Flink ${flink}`, { skip: noCluster }, async t => {
+  t.test(`Flink ${flink}`, { skip: noCluster }, async t => {
     const [ours, builtin] = await Promise.all([
       stage(t, `versions-${label(flink)}`, { mode: 'flink-ha', flink, relay: true }),
       stage(t, `versions-${label(flink)}-builtin`, { mode: 'builtin', flink }),
