@@ -6,6 +6,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../shared/clock.ts'
+import { holderOf } from '../shared/election.ts'
 import type { ApiClient } from '../shared/kube-client.ts'
 import type { ConfigMap } from '../shared/lock.ts'
 import type { Log } from '../shared/log.ts'
@@ -565,6 +566,17 @@ export class Gateway {
     if (decision.stops && this.#publishedToken === token) candidate.jvmEvent({ type: 'stopped' })
   }
 
+  /**
+   * Flink takes its leader keys back before it removes the lock, and with the last of them we give the term up. As long as nobody has
+   * taken the lock since, the removal is the end of that very term.
+   */
+  #mayRemove(): boolean {
+    if (this.#granted()) return true
+    const { jvm, lock, identity } = this.#options.candidate
+    const holder = holderOf(lock)
+    return jvm.phase === 'stopped' && lock?.token === this.#publishedToken && (holder === '' || holder === identity)
+  }
+
   async #deleteLock(request: IncomingMessage, response: ServerResponse, name: string): Promise<void> {
     const { candidate, client } = this.#options
     const path = `${configMapsPath(candidate.target?.namespace ?? '')}/${name}`
@@ -576,7 +588,7 @@ export class Gateway {
         if (candidate.removing) await candidate.removeLease()
         return this.#count(request, response, 404, `configmaps "${name}" not found`, name)
       }
-      if (!this.#granted()) return this.#fence(request, response, 'lock', 'this pod does not lead', name)
+      if (!this.#mayRemove()) return this.#fence(request, response, 'lock', 'this pod does not lead', name)
       // By version, as every write of a term: one that comes late finds the next term's.
       const { uid, resourceVersion } = candidate.cached?.object?.metadata ?? {}
       const options = { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { uid, resourceVersion } }

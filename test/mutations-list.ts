@@ -522,6 +522,13 @@ const FENCE = [
     gateway('a restarted sidecar takes a watch'),
   ),
   rule(
+    'a JVM that closed removes its lock only while nobody has taken it',
+    GATEWAY,
+    "return jvm.phase === 'stopped' && lock?.token === this.#publishedToken && (holder === '' || holder === identity)",
+    "return jvm.phase === 'stopped'",
+    gateway('a JVM that closes removes its lock'),
+  ),
+  rule(
     'a JVM that removes what the last leader left is not closing',
     GATEWAY,
     'if (decision.stops && this.#publishedToken === token) candidate',

@@ -26,11 +26,13 @@ export const application = (
 ): object[] => {
   const { template } = jobManagers(namespace, node, setup).spec
   const [jobManager] = template.spec.containers
+  // Entry points add options at the end: after one number they would be read as the next.
+  const numbers = programArgs.length === 1 ? [...programArgs, -1] : programArgs
   const restarts = fragile ? ['-D', 'restart-strategy.type=none'] : []
   const args = [
     ...['standalone-job', '--job-classname', 'Ticker', '-D', 'jobmanager.rpc.address=$(POD_IP)'],
     ...restarts,
-    ...programArgs.map(String),
+    ...numbers.map(String),
   ]
   const tasks = taskManager(namespace, node, setup)
   const taskContainers = tasks.spec.template.spec.containers.map(one => ({ ...one, command }))

@@ -4,7 +4,9 @@ import { CLUSTER_ID, flinkImage, jobManagers, type Setup, services, storage } fr
 
 const ACCOUNT = 'flink'
 const SCRIPTS = '/opt/flink/native'
-const TEMPLATE = 'taskmanager.yaml'
+/** Where the JobManager looks for it (`KubernetesUtils.getTaskManagerPodTemplateFileInPod`). */
+const TEMPLATES = '/opt/flink/pod-template'
+const TEMPLATE = 'taskmanager-pod-template.yaml'
 export const MAIN = 'flink-main-container'
 export const NATIVE_TASKS = `app=${CLUSTER_ID},component=taskmanager,type=flink-native-kubernetes`
 
@@ -29,7 +31,6 @@ const options = (namespace: string, { flink }: Setup, { job }: NativeOptions): s
     `${image}: ${flinkImage(flink)}`,
     'kubernetes.container.image.pull-policy: IfNotPresent',
     `kubernetes.service-account: ${ACCOUNT}`,
-    `kubernetes.pod-template-file.taskmanager: ${SCRIPTS}/${TEMPLATE}`,
     // By its name of 1.x and of 2.x.
     'kubernetes.taskmanager.cpu: 0.1',
     'kubernetes.taskmanager.cpu.amount: 0.1',
@@ -155,7 +156,11 @@ export const native = (namespace: string, node: string, setup: Setup, more: Nati
                   { name: 'FLINK_CONF_DIR', value: '/opt/flink/conf' },
                   { name: '_POD_IP_ADDRESS', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } },
                 ],
-                volumeMounts: [...mounts, { name: 'conf', mountPath: '/opt/flink/conf' }],
+                volumeMounts: [
+                  ...mounts,
+                  { name: 'scripts', mountPath: TEMPLATES },
+                  { name: 'conf', mountPath: '/opt/flink/conf' },
+                ],
               },
             ],
             volumes: [...spec.volumes, scripts, { name: 'conf', configMap: { name: `flink-config-${CLUSTER_ID}` } }],

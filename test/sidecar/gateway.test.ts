@@ -3,7 +3,7 @@
 import { request as httpRequest } from 'node:http'
 import t from 'tap'
 import type { ConfigMap } from '../../shared/lock.ts'
-import { ANNOTATION_LEADER, ANNOTATION_TOKEN } from '../../shared/names.ts'
+import { ANNOTATION_LEADER, ANNOTATION_TOKEN, LEADER_KEY_PREFIX } from '../../shared/names.ts'
 import { parseRecord } from '../../shared/record.ts'
 import { FlinkClient } from '../world/flink-client.ts'
 import { type Answer, HandMadeJvm, holderIn, PATH } from '../world/hand-made-jvm.ts'
@@ -478,6 +478,28 @@ for (const lockKind of ['configmap', 'lease'] as const)
       t.equal(made.length, lockKind === 'lease' ? 1 : 0, 'the ConfigMap was there, the Lease was made once')
     })
   }
+
+for (const isTaken of [false, true])
+  t.test(`a JVM that closes removes its lock ${isTaken ? 'not when somebody has taken it' : 'last'}`, async t => {
+    const { api, jvm, sidecar } = await stage(t)
+    await jvm.lead()
+    for (const data of [{ [`${LEADER_KEY_PREFIX}dispatcher`]: 's,a' }, {}]) {
+      const { body } = await jvm.ask('GET', `${PATH}/${LOCK}`)
+      await jvm.ask('PUT', `${PATH}/${LOCK}`, { ...body, data }, JSON_TYPE)
+    }
+    t.notOk(sidecar.candidate.leading())
+    const holder = (): string => parseRecord(annotation())?.holder ?? ''
+    const annotation = () => api.store.get(CONFIG_MAPS, NAMESPACE, LOCK).metadata.annotations?.[ANNOTATION_LEADER]
+    await until(() => holder() === '')
+    if (isTaken) {
+      const annotations = { [ANNOTATION_LEADER]: jvm.record('jm-1_uid'), [ANNOTATION_TOKEN]: '99999' }
+      api.store.patch(CONFIG_MAPS, NAMESPACE, LOCK, 'merge', { metadata: { annotations } })
+    }
+    const { status } = await jvm.ask('DELETE', `${PATH}/${LOCK}`, {}, JSON_TYPE)
+    t.equal(status, isTaken ? 409 : 200)
+    await until(() => isTaken || sidecar.candidate.cached?.object === undefined)
+    t.equal(api.store.find(CONFIG_MAPS, NAMESPACE, LOCK) !== undefined, isTaken)
+  })
 
 t.test('a lock that was removed before the sight of it came is not made anew either', async t => {
   const { api, jvm, sidecar } = await stage(t)
