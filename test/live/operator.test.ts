@@ -3,6 +3,7 @@
 import t, { type Test } from 'tap'
 import { CONTAINER_SIDECAR } from '../../shared/names.ts'
 import { PROFILES } from '../../shared/timings.ts'
+import { until } from './cluster.ts'
 import { install, label, uninstall } from './installation.ts'
 import { MAIN } from './native.ts'
 import { checkOperatorsView, operatorNative, operatorStandalone } from './operator.ts'
@@ -32,9 +33,11 @@ t.test(`pods of the operator, Flink ${FLINK}`, { skip: noCluster }, async t => {
 })
 
 const checkPods = async (t: Test, { cluster }: Scene): Promise<void> => {
-  const [jobManagers, taskManagers] = [await cluster.jobManagers(), await cluster.taskManagers()]
-  t.same([jobManagers.length, taskManagers.length], [2, 1], 'two JobManagers, one TaskManager')
-  for (const { name, raw } of [...jobManagers, ...taskManagers]) {
+  const pods = await until('two JobManagers and a TaskManager', 60_000, async () => {
+    const [jobManagers, taskManagers] = [await cluster.jobManagers(), await cluster.taskManagers()]
+    return jobManagers.length === 2 && taskManagers.length === 1 ? [...jobManagers, ...taskManagers] : undefined
+  })
+  for (const { name, raw } of pods) {
     const { containers, initContainers = [] } = raw.spec
     t.same([initContainers.map(one => one.name), containers.map(one => one.name)], [[CONTAINER_SIDECAR], [MAIN]], name)
   }

@@ -2,7 +2,7 @@
 // its jobs are canceled, finish and fail, the whole cluster is taken away and brought back. FLINK_HA_LIVE_VERSIONS names
 // versions whose images are on the node, FLINK_HA_LIVE_ROUNDS how often the leader is crashed.
 import t, { type Test } from 'tap'
-import { ANNOTATION_LEADER, LEADER_KEY_PREFIX, LOCK_SUFFIX } from '../../shared/names.ts'
+import { ANNOTATION_LEADER, LOCK_SUFFIX } from '../../shared/names.ts'
 import { parseRecord } from '../../shared/record.ts'
 import { PROFILES } from '../../shared/timings.ts'
 import { type Pod, until } from './cluster.ts'
@@ -119,11 +119,9 @@ const checkRestart = async (t: Test, { cluster, namespace, jobId }: Scene): Prom
     Object.keys(lock?.data ?? {}).some(key => /^(jobGraph|executionPlan)-/.test(key) && key.endsWith(jobId)),
     `${who}: its plan stays`,
   )
-  if (who === 'flink-ha') {
+  // Flink up to 1.18 leaves its leader keys behind: who holds the lock decides.
+  if (who === 'flink-ha')
     t.equal(parseRecord(lock?.metadata.annotations?.[ANNOTATION_LEADER])?.holder, '', 'the lock is held by nobody')
-    const addresses = Object.keys(lock?.data ?? {}).filter(key => key.startsWith(LEADER_KEY_PREFIX))
-    t.same(addresses, [], 'and names no leader')
-  }
   await cluster.scale(true)
   const leader = await cluster.leader()
   await cluster.running(leader, jobId, PATIENCE_MS)
