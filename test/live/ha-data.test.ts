@@ -18,7 +18,7 @@ import { CLUSTER_ID } from './manifests.ts'
 import { checkNothingLost } from './promises.ts'
 import { noCluster, type Scene, stage } from './scene.ts'
 
-const FLINKS = (process.env['FLINK_HA_LIVE_FLINK'] ?? '2.3.0,1.20.5').split(',')
+const FLINKS = (process.env['FLINK_HA_LIVE_FLINK'] ?? '2.3.0').split(',')
 
 const run = async (
   command: (world: HaWorld, io: CapturedIo) => Promise<number>,
