@@ -567,14 +567,14 @@ export class Gateway {
   }
 
   /**
-   * Flink takes its leader keys back before it removes the lock, and with the last of them we give the term up. As long as nobody has
-   * taken the lock since, the removal is the end of that very term.
+   * Flink takes its leader keys back before it removes the lock, or has its own pod deleted (native mode), and with either we give the
+   * term up. As long as nobody has taken the lock since, the removal is the end of that very term.
    */
   #mayRemove(): boolean {
     if (this.#granted()) return true
-    const { jvm, lock, identity } = this.#options.candidate
+    const { lock, identity } = this.#options.candidate
     const holder = holderOf(lock)
-    return jvm.phase === 'stopped' && lock?.token === this.#publishedToken && (holder === '' || holder === identity)
+    return lock?.token === this.#publishedToken && (holder === '' || holder === identity)
   }
 
   async #deleteLock(request: IncomingMessage, response: ServerResponse, name: string): Promise<void> {

@@ -524,9 +524,9 @@ const FENCE = [
   rule(
     'a JVM that closed removes its lock only while nobody has taken it',
     GATEWAY,
-    "return jvm.phase === 'stopped' && lock?.token === this.#publishedToken && (holder === '' || holder === identity)",
-    "return jvm.phase === 'stopped'",
-    gateway('a JVM that closes removes its lock'),
+    "return lock?.token === this.#publishedToken && (holder === '' || holder === identity)",
+    'return true',
+    gateway('the lock goes with a JVM that'),
   ),
   rule(
     'a JVM that removes what the last leader left is not closing',

@@ -479,14 +479,19 @@ for (const lockKind of ['configmap', 'lease'] as const)
     })
   }
 
-for (const isTaken of [false, true])
-  t.test(`a JVM that closes removes its lock ${isTaken ? 'not when somebody has taken it' : 'last'}`, async t => {
+for (const [end, isTaken] of [
+  ['closes', false],
+  ['closes', true],
+  ['is in a pod that is deleted', false],
+] as const)
+  t.test(`the lock goes with a JVM that ${end}${isTaken ? ', unless somebody has taken it' : ''}`, async t => {
     const { api, jvm, sidecar } = await stage(t)
     await jvm.lead()
-    for (const data of [{ [`${LEADER_KEY_PREFIX}dispatcher`]: 's,a' }, {}]) {
+    for (const data of [{ [`${LEADER_KEY_PREFIX}dispatcher`]: 's,a' }, ...(end === 'closes' ? [{}] : [])]) {
       const { body } = await jvm.ask('GET', `${PATH}/${LOCK}`)
       await jvm.ask('PUT', `${PATH}/${LOCK}`, { ...body, data }, JSON_TYPE)
     }
+    if (end !== 'closes') sidecar.candidate.retire('pod-deleted')
     t.notOk(sidecar.candidate.leading())
     const holder = (): string => parseRecord(annotation())?.holder ?? ''
     const annotation = () => api.store.get(CONFIG_MAPS, NAMESPACE, LOCK).metadata.annotations?.[ANNOTATION_LEADER]
