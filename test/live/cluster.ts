@@ -119,11 +119,14 @@ export class Namespace {
     await kubectl(['delete', 'namespace', this.name, '--wait=false']).catch(() => '')
   }
 
-  /** Ends Flink's pods, and what would make new ones, without grace. */
+  /**
+   * Ends Flink's pods, and what would make new ones, without waiting. Not by force: a kubelet of Kubernetes 1.34.0 ends with an error
+   * when a pod with requests is gone while it still starts (`doPodResizeAction`), and no pod runs after that.
+   */
   async removePods(): Promise<void> {
     await this.kubectl(['delete', 'deployments', '--all', '--cascade=orphan']).catch(() => '')
     await this.kubectl(['delete', 'replicasets', '--all', '--cascade=orphan']).catch(() => '')
-    const now = ['--force', '--grace-period=0', '--wait=false']
+    const now = ['--grace-period=1', '--wait=false']
     await this.kubectl(['delete', 'pods', '-l', 'component in (jobmanager, taskmanager)', ...now]).catch(() => '')
   }
 
