@@ -7,24 +7,28 @@ const LATE_MS = 2 * PERIOD_MS
 
 export class Pulse {
   readonly #clock: Clock
-  #beatMs: number
-  #awakeMs: number
+  #beatMs = 0
+  #awakeMs = 0
   #cancel = (): void => {}
 
   constructor(clock: Clock) {
     this.#clock = clock
-    this.#beatMs = this.#awakeMs = clock.monoMs()
   }
 
   start(): void {
+    this.#beatMs = this.#clock.monoMs()
+    this.#beat()
+  }
+  stop(): void {
+    this.#cancel()
+  }
+
+  #beat(): void {
     const nowMs = this.#clock.monoMs()
     // After a late beat what waited in the sockets may still be on its way: one more, in time, ends that.
     if (nowMs - this.#beatMs <= LATE_MS) this.#awakeMs = nowMs
     this.#beatMs = nowMs
-    this.#cancel = this.#clock.after(PERIOD_MS, () => this.start())
-  }
-  stop(): void {
-    this.#cancel()
+    this.#cancel = this.#clock.after(PERIOD_MS, () => this.#beat())
   }
 
   /** What is heard at this moment was said after it: now; after a sleep, when that began. */

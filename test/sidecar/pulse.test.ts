@@ -29,6 +29,14 @@ class SleepyClock {
   }
 }
 
+t.test('whoever begins long after it was made begins awake', async t => {
+  const clock = new SleepyClock()
+  const pulse = new Pulse(clock)
+  clock.run(20_000)
+  pulse.start()
+  t.equal(pulse.heardAtMs(), 20_000)
+})
+
 t.test('awake, what is heard is news; after a sleep it is as old as that, until all that waited was heard', async t => {
   const clock = new SleepyClock()
   const pulse = new Pulse(clock)
