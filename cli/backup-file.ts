@@ -11,7 +11,7 @@ import { haNameOf } from '../sidecar/ha-names.ts'
 import { leaseName } from '../sidecar/lock-store.ts'
 import { exactly, fields, filledText, listOf, mapOf, number, optional, problemsOf, text } from '../webhook/shape.ts'
 import { at, listOf as itemsOf, mapOf as json, textOf } from './check-api.ts'
-import type { HaStore } from './ha-store.ts'
+import { type HaStore, ownMaps } from './ha-store.ts'
 
 const FORMAT = 1
 
@@ -20,14 +20,13 @@ export type Backup = { heading: Heading; configMaps: ConfigMap[]; lease: Lease |
 
 /** `time`: RFC 3339. */
 export const backupOf = ({ namespace, clusterId, data, lease }: HaStore, version: string, time: string): object => {
-  const maps = [...data.jobMaps.values(), ...(data.lock === undefined ? [] : [data.lock])]
   const leases = lease === undefined ? [] : [lease]
   return {
     apiVersion: 'v1',
     kind: 'List',
     backup: { format: FORMAT, version, time, namespace, clusterId },
     items: [
-      ...maps.map(({ metadata, data = {}, binaryData }) => ({
+      ...ownMaps(data).map(({ metadata, data = {}, binaryData }) => ({
         apiVersion: 'v1',
         kind: 'ConfigMap',
         metadata: kept(metadata, namespace),

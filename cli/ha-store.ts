@@ -2,9 +2,8 @@
 // hold the lock: the ConfigMap of that name whatever its labels are, and the Lease.
 import { type ConfigMap, haLabels, type Lease } from '../shared/lock.ts'
 import { leasesPath } from '../shared/lock-writes.ts'
-import { FLINK_TYPE_LABEL } from '../shared/names.ts'
 import { type HaData, haDataOf } from '../sidecar/ha-data.ts'
-import { haSelector, lockName } from '../sidecar/ha-names.ts'
+import { haSelector, isLabelled, labelsText, lockName } from '../sidecar/ha-names.ts'
 import { configMapsPath, leaseName } from '../sidecar/lock-store.ts'
 import { type Read, read, readList } from './check-api.ts'
 import type { Cluster } from './cluster.ts'
@@ -29,11 +28,12 @@ export const readHaStore = async (cluster: Cluster, { namespace, clusterId }: Cl
     configMaps.find(({ metadata }) => metadata.name === lockName(clusterId)) ??
     ((await found(cluster, configMapPath(namespace, lockName(clusterId)))) as ConfigMap | undefined)
   const lease = (await found(cluster, leasePath(namespace, leaseName(clusterId)))) as Lease | undefined
-  const isOwn = lease === undefined || isLabelled(lease, clusterId)
+  // `<cluster id>-leader` is a name that others use, too.
+  const isOwn = lease === undefined || isLabelled(lease.metadata.labels ?? {}, clusterId)
   const all = lock === undefined || configMaps.includes(lock) ? configMaps : [...configMaps, lock]
   const data = haDataOf(clusterId, all)
   if (isOwn) return { namespace, clusterId, data, lock, lease, hasStrangersLease: false }
-  const problem = `the Lease of that name lacks the labels app=${clusterId} and ${FLINK_TYPE_LABEL.name}=${FLINK_TYPE_LABEL.value}: somebody else’s`
+  const problem = `the Lease of that name lacks ${labelsText(clusterId)}: somebody else’s`
   const problems = [...data.problems, { configMap: leaseName(clusterId), key: '', problem }]
   return { namespace, clusterId, data: { ...data, problems }, lock, lease: undefined, hasStrangersLease: true }
 }
@@ -48,9 +48,11 @@ export const unlabelledLock = ({ namespace, clusterId, lock, data }: HaStore): s
   return `ConfigMap ${name} has the name of this cluster’s lock and may have plans of jobs, but lacks the labels ${texts.join(', ')}: if it is the lock, ${mending} mends it`
 }
 
-/** As every candidate labels the Lease that it makes: `<cluster id>-leader` is a name that others use, too. */
-const isLabelled = ({ metadata: { labels = {} } }: Lease, clusterId: string): boolean =>
-  labels['app'] === clusterId && labels[FLINK_TYPE_LABEL.name] === FLINK_TYPE_LABEL.value
+/** What is this cluster's, the lock last. */
+export const ownMaps = ({ lock, jobMaps }: HaData): ConfigMap[] => [
+  ...jobMaps.values(),
+  ...(lock === undefined ? [] : [lock]),
+]
 
 /** @throws Error when it is not shown */
 export const listed = async (cluster: Cluster, path: string, selector = ''): Promise<object[]> => {

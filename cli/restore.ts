@@ -8,7 +8,7 @@ import { type Backup, readBackup } from './backup-file.ts'
 import type { Cluster } from './cluster.ts'
 import { RESTORE_FLAGS } from './flags.ts'
 import { type HaWorld, processWorld, readHaArgs, textIn } from './ha-args.ts'
-import { configMapPath, found, type HaStore } from './ha-store.ts'
+import { configMapPath, found, type HaStore, ownMaps } from './ha-store.ts'
 import { complain, type Io, processIo } from './io.ts'
 import { judgePlaces, placeOf, sourceOf } from './restore-places.ts'
 import { planRestore, type Restore } from './restore-plan.ts'
@@ -89,10 +89,10 @@ const takenNames = async (cluster: Cluster, store: HaStore, backup: Backup): Pro
     : maps
 }
 
-const presentOf = ({ data, lease }: HaStore) => {
-  const maps = [...data.jobMaps.values(), ...(data.lock === undefined ? [] : [data.lock])]
-  return { configMaps: new Map(maps.map(one => [one.metadata.name, one])), lease }
-}
+const presentOf = ({ data, lease }: HaStore) => ({
+  configMaps: new Map(ownMaps(data).map(one => [one.metadata.name, one])),
+  lease,
+})
 
 const planText = (plan: readonly Restore[], { heading, configMaps }: Backup, store: HaStore): string => {
   const lines = plan.map(

@@ -18,10 +18,20 @@ export const jobConfigMapName = (clusterId: string, jobId: string): string => `$
 export const haSelector = (clusterId?: string): string =>
   `${clusterId === undefined ? '' : `app=${clusterId},`}${FLINK_TYPE_LABEL.name}=${FLINK_TYPE_LABEL.value}`
 
+type Labels = { [name: string]: string }
+
+/** As Flink labels its HA data, and every candidate the Lease that it makes. */
+export const isLabelled = (labels: Labels, clusterId: string): boolean =>
+  labels['app'] === clusterId && labels[FLINK_TYPE_LABEL.name] === FLINK_TYPE_LABEL.value
+
+/** The same in words. */
+export const labelsText = (clusterId: string): string =>
+  `the labels app=${clusterId} and ${FLINK_TYPE_LABEL.name}=${FLINK_TYPE_LABEL.value}`
+
 /** undefined: not HA data, as far as both tell. */
 export const haNameOf = ({ name, labels = {} }: Pick<Metadata, 'name' | 'labels'>): HaName | undefined => {
   const clusterId = labels['app'] ?? ''
-  if (labels[FLINK_TYPE_LABEL.name] !== FLINK_TYPE_LABEL.value || isAutoscalers(labels)) return undefined
+  if (!isLabelled(labels, clusterId) || isAutoscalers(labels)) return undefined
   return isClusterId(clusterId) ? byName(name, clusterId) : undefined
 }
 
@@ -34,14 +44,14 @@ const byName = (name: string, clusterId: string): HaName | undefined => {
 }
 
 /** Of Flink's operator, which keeps them when it removes HA data. */
-const isAutoscalers = (labels: { [name: string]: string }): boolean => labels['component'] === 'autoscaler'
+const isAutoscalers = (labels: Labels): boolean => labels['component'] === 'autoscaler'
 
 /** Why a ConfigMap that could be taken for HA data of this cluster is not; undefined when nobody would, or when it is. */
 export const foreignReason = (clusterId: string, metadata: Pick<Metadata, 'name' | 'labels'>): string | undefined => {
   const { name, labels = {} } = metadata
   if (isAutoscalers(labels) || haNameOf(metadata)?.clusterId === clusterId) return undefined
-  if (byName(name, clusterId) !== undefined)
-    return `it has the name of HA data, but not the labels app=${clusterId} and ${FLINK_TYPE_LABEL.name}=${FLINK_TYPE_LABEL.value}`
-  const labelled = labels['app'] === clusterId && labels[FLINK_TYPE_LABEL.name] === FLINK_TYPE_LABEL.value
-  return labelled && name.endsWith(JOB_SUFFIX) ? 'it has the labels of HA data, but not the name' : undefined
+  if (byName(name, clusterId) !== undefined) return `it has the name of HA data, but not ${labelsText(clusterId)}`
+  return isLabelled(labels, clusterId) && name.endsWith(JOB_SUFFIX)
+    ? 'it has the labels of HA data, but not the name'
+    : undefined
 }

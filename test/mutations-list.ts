@@ -867,7 +867,7 @@ const DATA = [
   rule(
     'a ConfigMap that has the name alone is nobody’s HA data',
     'sidecar/ha-names.ts',
-    'labels[FLINK_TYPE_LABEL.name] !== FLINK_TYPE_LABEL.value || isAutoscalers(labels)',
+    '!isLabelled(labels, clusterId) || isAutoscalers(labels)',
     'isAutoscalers(labels)',
     tests('test/sidecar/ha-names.test.ts'),
     cleaning,

@@ -61,35 +61,29 @@ export class Prober {
     const volumes = { script: '/prober', storage: STORAGE, logs: '/var/log/pods' }
     await namespace.apply([
       { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: NAME }, data: { 'prober.mjs': script } },
-      {
-        apiVersion: 'v1',
-        kind: 'Pod',
-        metadata: { name: NAME },
-        spec: {
-          nodeName: node,
-          serviceAccountName: 'flink',
-          terminationGracePeriodSeconds: 0,
-          containers: [
-            {
-              name: NAME,
-              image: IMAGE,
-              imagePullPolicy: 'IfNotPresent',
-              command: ['node', '/prober/prober.mjs'],
-              env: Object.entries(env).map(([name, value]) => ({ name, value })),
-              // The kubelet's logs are root's.
-              securityContext: { runAsUser: 0 },
-              volumeMounts: Object.entries(volumes).map(([name, mountPath]) => ({ name, mountPath })),
-            },
-          ],
-          volumes: [
-            { name: 'script', configMap: { name: NAME } },
-            { name: 'storage', hostPath: { path: STORAGE } },
-            { name: 'logs', hostPath: { path: '/var/log/pods' } },
-          ],
-        },
-      },
     ])
-    await namespace.kubectl(['wait', '--for=condition=Ready', `pod/${NAME}`, '--timeout=120s'])
+    await namespace.startPod(NAME, {
+      nodeName: node,
+      serviceAccountName: 'flink',
+      terminationGracePeriodSeconds: 0,
+      containers: [
+        {
+          name: NAME,
+          image: IMAGE,
+          imagePullPolicy: 'IfNotPresent',
+          command: ['node', '/prober/prober.mjs'],
+          env: Object.entries(env).map(([name, value]) => ({ name, value })),
+          // The kubelet's logs are root's.
+          securityContext: { runAsUser: 0 },
+          volumeMounts: Object.entries(volumes).map(([name, mountPath]) => ({ name, mountPath })),
+        },
+      ],
+      volumes: [
+        { name: 'script', configMap: { name: NAME } },
+        { name: 'storage', hostPath: { path: STORAGE } },
+        { name: 'logs', hostPath: { path: '/var/log/pods' } },
+      ],
+    })
     await until('the first notes', 60_000, async () => (await agent.shell(`[ -s ${env.OUT} ] && echo yes`)) === 'yes')
     await mkdir(RESULTS, { recursive: true })
     return new Prober(agent, env.OUT, join(RESULTS, `${namespace.name}.jsonl`))

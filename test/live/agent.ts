@@ -15,38 +15,30 @@ export class Agent {
   }
 
   static async start(namespace: Namespace, node: string, image: string): Promise<Agent> {
-    await namespace.apply([
-      {
-        apiVersion: 'v1',
-        kind: 'Pod',
-        metadata: { name: 'agent' },
-        spec: {
-          nodeName: node,
-          hostPID: true,
-          terminationGracePeriodSeconds: 0,
-          automountServiceAccountToken: false,
-          containers: [
-            {
-              name: 'agent',
-              image,
-              imagePullPolicy: 'IfNotPresent',
-              command: ['sleep', '86400'],
-              securityContext: { privileged: true, runAsUser: 0 },
-              volumeMounts: [
-                { name: 'storage', mountPath: STORAGE },
-                { name: 'node', mountPath: '/node', readOnly: true },
-              ],
-            },
-          ],
-          volumes: [
-            { name: 'storage', hostPath: { path: STORAGE, type: 'DirectoryOrCreate' } },
-            // For the node's own tools: the images have no iptables.
-            { name: 'node', hostPath: { path: '/' } },
+    await namespace.startPod('agent', {
+      nodeName: node,
+      hostPID: true,
+      terminationGracePeriodSeconds: 0,
+      automountServiceAccountToken: false,
+      containers: [
+        {
+          name: 'agent',
+          image,
+          imagePullPolicy: 'IfNotPresent',
+          command: ['sleep', '86400'],
+          securityContext: { privileged: true, runAsUser: 0 },
+          volumeMounts: [
+            { name: 'storage', mountPath: STORAGE },
+            { name: 'node', mountPath: '/node', readOnly: true },
           ],
         },
-      },
-    ])
-    await namespace.kubectl(['wait', '--for=condition=Ready', 'pod/agent', '--timeout=120s'])
+      ],
+      volumes: [
+        { name: 'storage', hostPath: { path: STORAGE, type: 'DirectoryOrCreate' } },
+        // For the node's own tools: the images have no iptables.
+        { name: 'node', hostPath: { path: '/' } },
+      ],
+    })
     const agent = new Agent(namespace)
     await agent.#compareClocks()
     return agent

@@ -1,9 +1,10 @@
 // An application's end takes the HA data of its cluster along, whatever the end was; the deletion of the cluster takes none,
 // and the next one of the same id goes on from it.
 import t, { type Test } from 'tap'
+import { haSelector, jobConfigMapName } from '../../sidecar/ha-names.ts'
 import { type Application, application, JOB } from './application.ts'
 import { Namespace, sleep, until } from './cluster.ts'
-import { aNode, FlinkCluster, RESTORING } from './flink.ts'
+import { aNode, FlinkCluster } from './flink.ts'
 import { CLUSTER_ID, type Setup } from './manifests.ts'
 import { noCluster } from './scene.ts'
 
@@ -15,8 +16,7 @@ const CALM_MS = 15_000
 type Stand = { namespace: Namespace; cluster: FlinkCluster; apply: (options?: Application) => Promise<void> }
 
 const haMaps = async (namespace: Namespace): Promise<string[]> => {
-  const selector = `app=${CLUSTER_ID},type=flink-native-kubernetes`
-  const text = await namespace.kubectl(['get', 'configmaps', '-l', selector, '-o', 'name'])
+  const text = await namespace.kubectl(['get', 'configmaps', '-l', haSelector(CLUSTER_ID), '-o', 'name'])
   return text.split('\n').filter(name => name !== '')
 }
 
@@ -81,15 +81,15 @@ for (const flink of FLINKS)
       await gone(found)
       await sleep(CALM_MS)
       t.equal((await haMaps(namespace)).length, 2, 'both ConfigMaps stay')
-      const name = `${CLUSTER_ID}-${job}-config-map`
+      const name = jobConfigMapName(CLUSTER_ID, job)
       const kept = Number((await namespace.configMap(name))?.data?.['counter'])
       await apply()
       const leader = await cluster.leader()
       t.equal(await cluster.onlyJob(leader), job, 'it is the same job')
       await cluster.running(leader, job, PATIENCE_MS)
       await cluster.checkpoints(leader, job, 1)
-      const lines = (await namespace.logs(leader.name, 'jobmanager')).flatMap(({ line }) => RESTORING.exec(line) ?? [])
-      t.ok(Number(lines[1]) >= kept - 1, 'it goes on from the last checkpoint', { lines, kept })
+      const restored = await cluster.restored(leader)
+      t.ok(restored >= kept - 1, 'it goes on from the last checkpoint', { restored, kept })
       t.ok(Number((await namespace.configMap(name))?.data?.['counter']) > kept, 'and the counter goes on')
       t.same(await cluster.lost(), [], 'no number is lost or repeated')
     })

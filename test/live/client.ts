@@ -1,11 +1,9 @@
 // Flink's own command line in a pod outside of the cluster: it finds the leader in the real ConfigMap, as built-in high
 // availability lets it, or by the Service that a user gives it. No sidecar is near.
 import type { Namespace } from './cluster.ts'
-import { CLUSTER_ID, flinkImage } from './manifests.ts'
+import { CLUSTER_ID, flinkImage, JAVA_OPENS } from './manifests.ts'
 
 const NAME = 'client'
-/** What `bin/flink` opens for the JVM. */
-const OPENED = ['lang', 'net', 'io', 'nio', 'lang.reflect', 'text', 'time', 'util', 'util.concurrent']
 
 /** How it finds the leader. */
 export type Way = 'by ConfigMap' | { service: string }
@@ -18,22 +16,14 @@ export class Client {
   }
 
   static async start(namespace: Namespace, node: string, flink: string): Promise<Client> {
-    await namespace.apply([
-      {
-        apiVersion: 'v1',
-        kind: 'Pod',
-        metadata: { name: NAME },
-        spec: {
-          nodeName: node,
-          serviceAccountName: 'flink',
-          terminationGracePeriodSeconds: 0,
-          containers: [
-            { name: NAME, image: flinkImage(flink), imagePullPolicy: 'IfNotPresent', command: ['sleep', '86400'] },
-          ],
-        },
-      },
-    ])
-    await namespace.kubectl(['wait', '--for=condition=Ready', `pod/${NAME}`, '--timeout=120s'])
+    await namespace.startPod(NAME, {
+      nodeName: node,
+      serviceAccountName: 'flink',
+      terminationGracePeriodSeconds: 0,
+      containers: [
+        { name: NAME, image: flinkImage(flink), imagePullPolicy: 'IfNotPresent', command: ['sleep', '86400'] },
+      ],
+    })
     return new Client(namespace)
   }
 
@@ -48,10 +38,9 @@ export class Client {
             'high-availability.storageDir: file:///tmp/ha',
           ]
         : [`rest.address: ${way.service}`, 'rest.port: 8081']
-    const opens = OPENED.map(name => `--add-opens=java.base/java.${name}=ALL-UNNAMED`).join(' ')
     const script = `conf=$(mktemp -d)
       printf '%s\\n' ${['execution.target: remote', ...settings].map(line => `'${line}'`).join(' ')} | tee $conf/flink-conf.yaml > $conf/config.yaml
-      FLINK_CONF_DIR=$conf java -Xmx256m ${opens} -cp '/opt/flink/lib/*' org.apache.flink.client.cli.CliFrontend list -r 2>&1`
+      FLINK_CONF_DIR=$conf java -Xmx256m ${JAVA_OPENS} -cp '/opt/flink/lib/*' org.apache.flink.client.cli.CliFrontend list -r 2>&1`
     return await this.#namespace.kubectl(['exec', NAME, '--', 'bash', '-ec', script])
   }
 }

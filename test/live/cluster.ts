@@ -139,6 +139,12 @@ export class Namespace {
     await this.kubectl(['apply', '-f', '-'], JSON.stringify(list))
   }
 
+  /** A pod of the test's own; resolves when it is ready. */
+  async startPod(name: string, spec: object): Promise<void> {
+    await this.apply([{ apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec }])
+    await this.kubectl(['wait', '--for=condition=Ready', `pod/${name}`, '--timeout=120s'])
+  }
+
   async pods(selector: string): Promise<Pod[]> {
     const chosen = selector === '' ? [] : ['-l', selector]
     const text = await this.kubectl(['get', 'pods', ...chosen, '-o', 'json'])

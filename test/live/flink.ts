@@ -27,7 +27,13 @@ export const aNode = async (): Promise<string> => {
   return node.metadata.name
 }
 
+/** Keys of the lock by which a job comes back, of Flink 1.x and of 2.x. */
+export const STORED_PLAN = /^(jobGraph|executionPlan)-/
+
 type JobOverview = { jid: string; state: string; 'start-time': number; tasks: { total: number; running: number } }
+
+const isRunning = ({ state, tasks }: JobOverview): boolean =>
+  state === 'RUNNING' && tasks.total > 0 && tasks.running === tasks.total
 
 export class FlinkCluster {
   readonly namespace: Namespace
@@ -153,8 +159,8 @@ export class FlinkCluster {
   async running(pod: Pod, jobId: string, timeoutMs: number, startedAfterMs = 0): Promise<number> {
     return await until(`job ${jobId} running as ${pod.name} tells`, timeoutMs, async () => {
       const job = await this.#overview(pod, jobId)
-      if (job === undefined || job['start-time'] < startedAfterMs || job.state !== 'RUNNING') return undefined
-      return job.tasks.total > 0 && job.tasks.running === job.tasks.total ? nowMs() : undefined
+      if (job === undefined || job['start-time'] < startedAfterMs) return undefined
+      return isRunning(job) ? nowMs() : undefined
     })
   }
 
@@ -162,8 +168,7 @@ export class FlinkCluster {
   async allRunning(pod: Pod, jobs: number, timeoutMs: number): Promise<number> {
     return await until(`${jobs} jobs running as ${pod.name} tells`, timeoutMs, async () => {
       const overview = (await rest(this.namespace, pod, '/jobs/overview')) as { jobs: JobOverview[] }
-      const run = overview.jobs.filter(({ tasks, state }) => state === 'RUNNING' && tasks.running === tasks.total)
-      return run.length === jobs ? nowMs() : undefined
+      return overview.jobs.filter(isRunning).length === jobs ? nowMs() : undefined
     })
   }
 
@@ -189,6 +194,12 @@ export class FlinkCluster {
   async checkpoints(pod: Pod, jobId: string, more: number, timeoutMs = 120_000): Promise<void> {
     const before = await until('the count of checkpoints', timeoutMs, () => this.completed(pod, jobId))
     await until(`${more} more checkpoints`, timeoutMs, async () => (await this.completed(pod, jobId)) >= before + more)
+  }
+
+  /** The checkpoint that this JobManager's job was first restored from; 0: it logged none. */
+  async restored(pod: Pod): Promise<number> {
+    const lines = await this.namespace.logs(pod.name, this.container('jobmanager'))
+    return Number(lines.flatMap(({ line }) => RESTORING.exec(line)?.[1] ?? [])[0] ?? 0)
   }
 
   /** Where the job's own count missed or repeated a number. */

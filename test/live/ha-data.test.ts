@@ -8,9 +8,9 @@ import { cleanup } from '../../cli/cleanup.ts'
 import { type HaWorld, processWorld } from '../../cli/ha-args.ts'
 import { type Orphan, orphans } from '../../cli/orphans.ts'
 import { restore } from '../../cli/restore.ts'
-import { LOCK_SUFFIX, PORT_POD } from '../../shared/names.ts'
+import { PORT_POD } from '../../shared/names.ts'
 import type { JobDocument, Problem } from '../../sidecar/ha-data.ts'
-import { jobConfigMapName } from '../../sidecar/ha-names.ts'
+import { jobConfigMapName, lockName } from '../../sidecar/ha-names.ts'
 import { CapturedIo } from '../world/captured-io.ts'
 import { until } from './cluster.ts'
 import { rest } from './flink.ts'
@@ -91,7 +91,7 @@ for (const flink of FLINKS)
     await t.test('it is removed, put back, and gone on from', async t => {
       t.match(await clean(false), { code: 0, out: /without --yes/ })
       t.equal((await clean(true)).code, 0)
-      t.equal(await namespace.configMap(`${CLUSTER_ID}${LOCK_SUFFIX}`), undefined)
+      t.equal(await namespace.configMap(lockName(CLUSTER_ID)), undefined)
       t.equal(await namespace.configMap(jobConfigMapName(CLUSTER_ID, jobId)), undefined)
       t.equal((await putBack()).code, 0)
       t.equal(await counterOf(scene), before)

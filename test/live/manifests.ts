@@ -43,10 +43,15 @@ export const CLUSTER_ID = 'ticker'
 export const RELEASED = `flink-ha/flink-ha:${packageJson.version}`
 export const IMAGE = process.env['FLINK_HA_IMAGE'] ?? `docker.io/${RELEASED}`
 export const flinkImage = (version: string): string => `docker.io/library/flink:${version}`
+/** What Flink's own scripts open for the JVM. */
+export const JAVA_OPENS = ['lang', 'net', 'io', 'nio', 'lang.reflect', 'text', 'time', 'util', 'util.concurrent']
+  .map(name => `--add-opens=java.base/java.${name}=ALL-UNNAMED`)
+  .join(' ')
 const ACCOUNT = 'flink'
 const TOKEN_PATH = '/var/run/secrets/kubernetes.io/serviceaccount'
 
-const properties = (namespace: string, setup: Setup): string =>
+/** What every Flink of these tests is told, one setting a line. */
+export const properties = (namespace: string, setup: Setup): string =>
   [
     `kubernetes.cluster-id: ${CLUSTER_ID}`,
     `kubernetes.namespace: ${namespace}`,

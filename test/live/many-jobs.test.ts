@@ -1,11 +1,12 @@
 // Many jobs on one session cluster: what a crash of the leader costs all of them, beside built-in high availability; how large the
 // HA store gets; and a store that is full.
 import t, { type Test } from 'tap'
-import { LOCK_SUFFIX, PORT_POD } from '../../shared/names.ts'
+import { PORT_POD } from '../../shared/names.ts'
 import type { JobDocument } from '../../sidecar/ha-data.ts'
+import { lockName } from '../../sidecar/ha-names.ts'
 import { dataBytes, MAX_DATA_BYTES } from '../../sidecar/size-limit.ts'
 import { type LogLine, type Pod, until } from './cluster.ts'
-import { COMPLETED, RESTORING, rest } from './flink.ts'
+import { COMPLETED, RESTORING, rest, STORED_PLAN } from './flink.ts'
 import { CLUSTER_ID } from './manifests.ts'
 import { checkNothingLost, checkTokensGrow } from './promises.ts'
 import { noCluster, type Scene, stage } from './scene.ts'
@@ -13,7 +14,7 @@ import { noCluster, type Scene, stage } from './scene.ts'
 /** It takes some minutes: only who names a number plays it, such as 30. */
 const JOBS = Number(process.env['FLINK_HA_LIVE_JOBS'] ?? 0)
 const FLINK = process.env['FLINK_HA_LIVE_FLINK'] ?? '2.3.0'
-const LOCK = `${CLUSTER_ID}${LOCK_SUFFIX}`
+const LOCK = lockName(CLUSTER_ID)
 const PATIENCE_MS = 240_000
 const FILLER = 'filler'
 
@@ -119,7 +120,7 @@ const checkFull = async (t: Test, scene: Scene): Promise<void> => {
 
 const plans = async ({ namespace }: Scene): Promise<string[]> =>
   Object.keys((await namespace.configMap(LOCK))?.data ?? {})
-    .filter(key => /^(jobGraph|executionPlan)-/.test(key))
+    .filter(key => STORED_PLAN.test(key))
     .sort()
 
 const fill = async ({ namespace }: Scene, value: string | null): Promise<void> => {

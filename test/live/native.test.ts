@@ -1,15 +1,15 @@
 // Native mode: the JobManager asks for its TaskManagers by the API, which is the gateway then. Beside it the same cluster without
 // us, for what both ask of the API server.
 import t, { type Test } from 'tap'
+import { haSelector } from '../../sidecar/ha-names.ts'
 import { Audit, auditLog, tally } from './audit.ts'
 import { Namespace, nowMs, until } from './cluster.ts'
-import { aNode, RESTORING } from './flink.ts'
+import { aNode } from './flink.ts'
 import { CLUSTER_ID } from './manifests.ts'
 import { MAIN, NATIVE_TASKS, native } from './native.ts'
 import { noCluster, type Scene, stage } from './scene.ts'
 
 const FLINKS = (process.env['FLINK_HA_LIVE_FLINK'] ?? '2.3.0').split(',')
-const HA_DATA = `app=${CLUSTER_ID},configmap-type=high-availability`
 const PATIENCE_MS = 120_000
 
 for (const flink of FLINKS)
@@ -44,7 +44,11 @@ for (const flink of FLINKS)
       const deployment = await namespace.kubectl(['get', 'deployment', CLUSTER_ID, '--ignore-not-found', '-o', 'name'])
       return (deployment === '' && (await left('pods')) === '') || undefined
     })
-    t.equal(await left('configmaps', HA_DATA), '', 'the job is FINISHED: its HA data is gone with the cluster')
+    t.equal(
+      await left('configmaps', haSelector(CLUSTER_ID)),
+      '',
+      'the job is FINISHED: its HA data is gone with the cluster',
+    )
   })
 
 const counted = async (act: () => Promise<void>, { namespace, agent }: Scene) => {
@@ -77,7 +81,7 @@ const checkTasks = async (t: Test, scene: Scene): Promise<void> => {
 
 /** The next leader finds the TaskManager pods that there are, and the job goes on in them. */
 const checkCrash = async (t: Test, scene: Scene): Promise<void> => {
-  const { cluster, namespace, agent, jobId } = scene
+  const { cluster, agent, jobId } = scene
   const leader = await cluster.leader()
   const standby = await cluster.standby(leader)
   const before = await tasks(scene)
@@ -85,7 +89,6 @@ const checkCrash = async (t: Test, scene: Scene): Promise<void> => {
   await until('the standby to lead', PATIENCE_MS, async () => (await cluster.leaderNow())?.name === standby.name)
   await cluster.running(standby, jobId, PATIENCE_MS)
   await cluster.checkpoints(standby, jobId, 1)
-  const lines = (await namespace.logs(standby.name, MAIN)).filter(({ line }) => RESTORING.test(line))
-  t.ok(lines.length > 0, 'the job goes on from a checkpoint')
+  t.ok((await cluster.restored(standby)) > 0, 'the job goes on from a checkpoint')
   t.same(await tasks(scene), before, 'in the TaskManager pods that were there')
 }

@@ -1,6 +1,15 @@
 // A native cluster as Flink's command line makes it (`KubernetesClusterDescriptor`): the JobManager asks the API server for its
 // TaskManager pods itself. The image has none of Flink's scripts, so the two that native mode starts are brought along.
-import { CLUSTER_ID, flinkImage, jobManagers, type Setup, services, storage } from './manifests.ts'
+import {
+  CLUSTER_ID,
+  flinkImage,
+  JAVA_OPENS,
+  jobManagers,
+  properties,
+  type Setup,
+  services,
+  storage,
+} from './manifests.ts'
 
 const ACCOUNT = 'flink'
 const SCRIPTS = '/opt/flink/native'
@@ -18,33 +27,20 @@ export type NativeOptions = {
   replicas?: number
 }
 
-const opened = ['lang', 'net', 'io', 'nio', 'lang.reflect', 'text', 'time', 'util', 'util.concurrent']
 const java = (memory: string, main: string): string =>
-  `exec java ${memory} ${opened.map(name => `--add-opens=java.base/java.${name}=ALL-UNNAMED`).join(' ')} ` +
+  `exec java ${memory} ${JAVA_OPENS} ` +
   `-Dlog4j.configurationFile=file:/opt/flink/log4j-console.properties -cp '/opt/flink/lib/*' ${main} "$@"`
 
-const options = (namespace: string, { flink }: Setup, { job }: NativeOptions): string => {
+const options = (namespace: string, setup: Setup, { job }: NativeOptions): string => {
+  const { flink } = setup
   const image = flink.startsWith('1.') ? 'kubernetes.container.image' : 'kubernetes.container.image.ref'
   return [
-    `kubernetes.cluster-id: ${CLUSTER_ID}`,
-    `kubernetes.namespace: ${namespace}`,
     `${image}: ${flinkImage(flink)}`,
     'kubernetes.container.image.pull-policy: IfNotPresent',
     `kubernetes.service-account: ${ACCOUNT}`,
     // By its name of 1.x and of 2.x.
     'kubernetes.taskmanager.cpu: 0.1',
     'kubernetes.taskmanager.cpu.amount: 0.1',
-    'high-availability.type: kubernetes',
-    'high-availability.storageDir: file:///flink-data/ha',
-    'execution.checkpointing.interval: 2s',
-    'execution.checkpointing.dir: file:///flink-data/checkpoints',
-    'state.checkpoints.dir: file:///flink-data/checkpoints',
-    'restart-strategy.type: fixed-delay',
-    'restart-strategy.fixed-delay.attempts: 1000000',
-    'restart-strategy.fixed-delay.delay: 100ms',
-    'jobmanager.memory.process.size: 900m',
-    'taskmanager.memory.process.size: 1024m',
-    'taskmanager.numberOfTaskSlots: 2',
     'rest.bind-address: 0.0.0.0',
     'jobmanager.bind-host: 0.0.0.0',
     'taskmanager.bind-host: 0.0.0.0',
@@ -60,7 +56,7 @@ const options = (namespace: string, { flink }: Setup, { job }: NativeOptions): s
           '$internal.application.main: Ticker',
           ...(job.length === 0 ? [] : [`$internal.application.program-args: ${job.join(';')}`]),
         ]),
-    '',
+    properties(namespace, setup),
   ].join('\n')
 }
 

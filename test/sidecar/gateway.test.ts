@@ -1,7 +1,7 @@
 // The gateway as Flink's client sees it: a real sidecar, the embedded API, requests by hand and the model of the client.
 
 import { request as httpRequest } from 'node:http'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import type { ConfigMap } from '../../shared/lock.ts'
 import { ANNOTATION_LEADER, ANNOTATION_TOKEN, LEADER_KEY_PREFIX } from '../../shared/names.ts'
 import { parseRecord } from '../../shared/record.ts'
@@ -14,6 +14,31 @@ import { anApi, stage, until, VACANT_LOCK } from '../world/stage.ts'
 const CONFIG_MAPS = resourceOf('configmaps')
 const JOB = 'c-00000000000000000000000000000001-config-map'
 const OTHER_JOB = 'c-00000000000000000000000000000002-config-map'
+
+/** What Flink's watch of the lock is sent, as it comes. */
+const watched = (
+  t: Test,
+  url: string,
+  resourceVersion: string,
+  headers: { [name: string]: string } = {},
+): { type: string; object: ConfigMap }[] => {
+  const events: { type: string; object: ConfigMap }[] = []
+  const query = `watch=true&fieldSelector=metadata.name%3D${LOCK}&resourceVersion=${resourceVersion}`
+  const request = httpRequest(`${url}${PATH}?${query}`, { headers: { 'user-agent': 'flink', ...headers } })
+  request.on('response', response => {
+    let rest = ''
+    response.on('error', () => {})
+    response.on('data', (piece: Buffer) => {
+      const lines = (rest + piece).split('\n')
+      rest = lines.pop() ?? ''
+      events.push(...lines.map(line => JSON.parse(line)))
+    })
+  })
+  request.on('error', () => {})
+  request.end()
+  t.teardown(() => request.destroy())
+  return events
+}
 
 t.test('a JVM is told that it leads only after its sidecar does, and claims the virtual lock', async t => {
   const { jvm, real, sidecar } = await stage(t)
@@ -271,13 +296,10 @@ t.test('a JVM that may believe in an ended term is shown another holder before i
 })
 
 t.test('a restarted sidecar whose lock went to another lets its JVM see that before it leads again', async t => {
-  const { api, jvm, sidecar, real } = await stage(t)
+  const { api, jvm, sidecar, real, restart } = await stage(t)
   await jvm.lead()
   await until(() => (sidecar.candidate.cached?.object?.metadata.annotations?.['flink-ha.io/jvm'] ?? '') === 'jvm-1')
-  await sidecar.crash()
-  const next = new TestSidecar({ apiUrl: api.url, name: 'jm-0', jvmPort: jvm.port })
-  await next.start()
-  t.teardown(() => next.crash())
+  const next = await restart()
   await until(() => next.candidate.jvm.expected === 'jvm-1')
   // Before its JVM was heard of, somebody else has the lock, and gives it back.
   const put = (record: string): unknown =>
@@ -333,14 +355,11 @@ t.test('a JVM that was deposed is told the other holder at once', async t => {
 })
 
 t.test('a restarted sidecar goes on with its term, and its JVM notices nothing', async t => {
-  const { api, jvm, sidecar } = await stage(t)
+  const { jvm, sidecar, restart } = await stage(t)
   await jvm.lead()
   const { token } = sidecar.candidate
   await until(() => (sidecar.candidate.cached?.object?.metadata.annotations?.['flink-ha.io/jvm'] ?? '') === 'jvm-1')
-  await sidecar.crash()
-  const next = new TestSidecar({ apiUrl: api.url, name: 'jm-0', jvmPort: jvm.port })
-  await next.start()
-  t.teardown(() => next.crash())
+  const next = await restart()
   jvm.url = next.url
   // Each in its turn is the first thing that the restarted sidecar hears of its JVM.
   const [lock, made] = await Promise.all([
@@ -363,25 +382,14 @@ t.test('who removes what the last leader left is not closing; who removes what i
   const told = (session: string): { [key: string]: string } =>
     Object.fromEntries(keys.map(key => [key, `${session},http://x`]))
   api.store.patch(CONFIG_MAPS, NAMESPACE, LOCK, 'merge', { data: told('of a leader that died') })
-  let events = 0
-  const watch = httpRequest(
-    `${sidecar.url}${PATH}?watch=true&fieldSelector=metadata.name%3D${LOCK}&resourceVersion=0`,
-    { headers: { 'user-agent': 'flink' } },
-    response => {
-      response.on('error', () => {})
-      response.on('data', () => events++)
-    },
-  )
-  watch.on('error', () => {})
-  watch.end()
-  t.teardown(() => watch.destroy())
-  await until(() => events === 1)
+  const events = watched(t, sidecar.url, '0')
+  await until(() => events.length === 1)
   await jvm.lead()
   for (const _ of ['a renewal', 'and the next, by which an event of the first has come']) {
     const before = sidecar.candidate.lock?.version
     await until(() => sidecar.candidate.lock?.version !== before)
   }
-  t.equal(events, 1, 'a JVM that has published nothing is not made to mend what is there')
+  t.equal(events.length, 1, 'a JVM that has published nothing is not made to mend what is there')
   const put = async (data: object): Promise<void> => {
     const { body } = await jvm.ask('GET', `${PATH}/${LOCK}`)
     t.equal((await jvm.ask('PUT', `${PATH}/${LOCK}`, { ...body, data }, JSON_TYPE)).status, 200)
@@ -401,46 +409,27 @@ t.test('who removes what the last leader left is not closing; who removes what i
 
 for (const from of ['the first version', 'the present version'])
   t.test(`a restarted sidecar takes a watch from ${from} for its JVM’s sign of life`, async t => {
-    const { api, jvm, sidecar } = await stage(t)
+    const { api, jvm, sidecar, restart } = await stage(t)
     await jvm.lead()
     await until(() => (sidecar.candidate.cached?.object?.metadata.annotations?.['flink-ha.io/jvm'] ?? '') === 'jvm-1')
-    await sidecar.crash()
-    const next = new TestSidecar({ apiUrl: api.url, name: 'jm-0', jvmPort: jvm.port })
-    await next.start()
-    t.teardown(() => next.crash())
+    const next = await restart()
     const present = api.store.get(CONFIG_MAPS, NAMESPACE, LOCK).metadata.resourceVersion ?? ''
     const version = from === 'the present version' ? present : '1'
-    let text = ''
-    const watch = httpRequest(
-      `${next.url}${PATH}?watch=true&fieldSelector=metadata.name%3D${LOCK}&resourceVersion=${version}`,
-      { headers: { 'user-agent': 'flink' } },
-      response => {
-        response.on('error', () => {})
-        response.on('data', (piece: Buffer) => {
-          text += piece
-        })
-      },
-    )
-    watch.on('error', () => {})
-    watch.end()
-    t.teardown(() => watch.destroy())
+    const events = watched(t, next.url, version)
     await until(() => next.candidate.leading())
     t.equal(next.candidate.token, sidecar.candidate.token)
     // Flink mends a leader key only on an event that names itself, and nothing else may change for long.
-    await until(() => holderIn(JSON.parse(text.trim().split('\n').at(-1) || '{}').object) === 'jvm-1')
+    await until(() => events.slice(-1).some(({ object }) => holderIn(object) === 'jvm-1'))
   })
 
 t.test('a restarted sidecar goes on with a term that is held by a Lease, too', async t => {
-  const { api, jvm, sidecar } = await stage(t, { lockKind: 'lease' })
+  const { api, jvm, sidecar, restart } = await stage(t, { lockKind: 'lease' })
   await jvm.lead()
   const { token } = sidecar.candidate
   const named = (): unknown =>
     api.store.get(resourceOf('leases'), NAMESPACE, 'c-leader').metadata.annotations?.['flink-ha.io/jvm']
   await until(() => named() === 'jvm-1')
-  await sidecar.crash()
-  const next = new TestSidecar({ apiUrl: api.url, name: 'jm-0', jvmPort: jvm.port, lockKind: 'lease' })
-  await next.start()
-  t.teardown(() => next.crash())
+  const next = await restart()
   jvm.url = next.url
   t.equal(holderIn((await jvm.ask('GET', `${PATH}/${LOCK}`)).body), 'jvm-1', 'the very first answer names it')
   t.equal(next.candidate.token, token)
@@ -628,27 +617,7 @@ t.test(
   async t => {
     const { api, jvm, sidecar } = await stage(t)
     const { body: lock } = await jvm.lead()
-    const events: { type: string; object: ConfigMap }[] = []
-    const request = httpRequest(
-      `${sidecar.url}${PATH}?watch=true&fieldSelector=metadata.name%3D${LOCK}&resourceVersion=1`,
-      {
-        headers: { 'user-agent': 'flink', connection: 'Upgrade', upgrade: 'websocket' },
-      },
-    )
-    request.on('response', response => {
-      response.on('data', (chunk: Buffer) =>
-        events.push(
-          ...String(chunk)
-            .trim()
-            .split('\n')
-            .map(line => JSON.parse(line)),
-        ),
-      )
-      response.on('error', () => {})
-    })
-    request.on('error', () => {})
-    request.end()
-    t.teardown(() => request.destroy())
+    const events = watched(t, sidecar.url, '1', { connection: 'Upgrade', upgrade: 'websocket' })
     await until(() => events.length === 1)
     t.match(events[0], { type: 'MODIFIED', object: { metadata: { name: LOCK } } })
     api.expireWatches()

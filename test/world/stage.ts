@@ -8,7 +8,14 @@ import { LOCK, NAMESPACE, TestSidecar, type TestSidecarOptions } from './sidecar
 
 const CONFIG_MAPS = resourceOf('configmaps')
 
-export type Stage = { api: KubeServer; sidecar: TestSidecar; jvm: HandMadeJvm; real: () => KubeObject }
+export type Stage = {
+  api: KubeServer
+  sidecar: TestSidecar
+  jvm: HandMadeJvm
+  real: () => KubeObject
+  /** The sidecar's process ends without a word, and another one begins in its place. */
+  restart: () => Promise<TestSidecar>
+}
 
 /** An API with a lock that nobody holds: a missing one would be waited for. */
 export const anApi = async (): Promise<KubeServer> => {
@@ -30,7 +37,8 @@ export const stage = async (
   api.store.create(CONFIG_MAPS, NAMESPACE, lock)
   const jvm = new HandMadeJvm()
   await jvm.start()
-  const sidecar = new TestSidecar({ apiUrl: api.url, name: 'jm-0', jvmPort: jvm.port, ...options })
+  const made = (): TestSidecar => new TestSidecar({ apiUrl: api.url, name: 'jm-0', jvmPort: jvm.port, ...options })
+  const sidecar = made()
   await sidecar.start()
   jvm.url = sidecar.url
   t.teardown(async () => {
@@ -38,7 +46,14 @@ export const stage = async (
     await jvm.die()
     await api.close()
   })
-  return { api, sidecar, jvm, real: () => api.store.get(CONFIG_MAPS, NAMESPACE, LOCK) }
+  const restart = async (): Promise<TestSidecar> => {
+    await sidecar.crash()
+    const next = made()
+    await next.start()
+    t.teardown(() => next.crash())
+    return next
+  }
+  return { api, sidecar, jvm, real: () => api.store.get(CONFIG_MAPS, NAMESPACE, LOCK), restart }
 }
 
 export const until = async (fits: () => boolean | Promise<boolean>, timeoutMs = 15_000): Promise<void> => {
