@@ -13,7 +13,7 @@ import type { Log } from '../shared/log.ts'
 import { JOB_SUFFIX, LEADER_KEY_PREFIX, LOCK_SUFFIX } from '../shared/names.ts'
 import { compareVersions } from '../shared/resource-version.ts'
 import type { Candidate } from './candidate.ts'
-import { answer, failure, readJson, refuse, type Scope } from './http.ts'
+import { answer, failure, isFlink, readJson, refuse, type Scope } from './http.ts'
 import { type JobMethod, JobStore } from './job-store.ts'
 import { ANY_JVM } from './jvm.ts'
 import { configMapsPath } from './lock-store.ts'
@@ -101,8 +101,8 @@ export class Gateway {
         ? await this.#passOn(request, response)
         : this.#count(request, response, 404, 'only the ConfigMaps of a Flink cluster are served here')
     const route = { ...named, query: url.searchParams }
-    const isFlink = scope === 'local' && (request.headers['user-agent'] ?? '').startsWith('flink')
-    if (isFlink) this.#mark(request)
+    const byFlink = scope === 'local' && isFlink(request)
+    if (byFlink) this.#mark(request)
     if (scope === 'local') this.#learn(route)
     const problem = this.#outside(route)
     // What may be HA data, of whatever cluster, never gets past the fence with a credential of the JVM's own, above all not
@@ -112,7 +112,7 @@ export class Gateway {
     if (problem !== undefined) return this.#count(request, response, 403, problem, route.name)
     this.#tellNamespace(route)
     if (request.method === 'GET' || request.method === 'HEAD')
-      await this.#read(request, response, route, scope, isFlink)
+      await this.#read(request, response, route, scope, byFlink)
     else if (scope === 'pod') this.#count(request, response, 405, 'this port is read-only')
     else await this.#write(request, response, route)
   }
@@ -249,12 +249,12 @@ export class Gateway {
     response: ServerResponse,
     route: Route,
     scope: Scope,
-    isFlink: boolean,
+    byFlink: boolean,
   ): Promise<void> {
     const { candidate } = this.#options
     if (route.name !== undefined && this.#isLock(route.name)) {
-      if (isFlink) candidate.jvmEvent({ type: 'elector-heard' })
-      return await this.#readLock(request, response, scope, isFlink)
+      if (byFlink) candidate.jvmEvent({ type: 'elector-heard' })
+      return await this.#readLock(request, response, scope, byFlink)
     }
     if (route.name !== undefined) {
       if (scope === 'pod') return this.#count(request, response, 403, 'only the leader keys leave the pod', route.name)
@@ -272,16 +272,16 @@ export class Gateway {
       )
     if (wanted !== undefined && !this.#isLock(wanted))
       return this.#count(request, response, 403, `configmaps "${wanted}" cannot be listed or watched here`)
-    if (isFlink && wanted === undefined) this.#oldDialect = true
+    if (byFlink && wanted === undefined) this.#oldDialect = true
     if (!(await this.#synced())) return this.#count(request, response, 503, 'the lock has not been read yet')
     if (route.query.get('watch') === 'true' || route.query.get('watch') === '1') {
       // A JVM that outlived its sidecar takes its watch up again within a second or so; a new one lists first.
-      if (isFlink && this.#expecting()) candidate.jvmEvent({ type: 'elector-heard' })
+      if (byFlink && this.#expecting()) candidate.jvmEvent({ type: 'elector-heard' })
       this.#options.metrics.gateway.inc({ verb: 'watch', outcome: '200' })
       this.watchers.add(response, route.query, scope, route.namespace)
       return
     }
-    if (isFlink) {
+    if (byFlink) {
       candidate.jvmEvent({ type: 'listed' })
       // It just started: there is nothing that it could believe.
       if (candidate.jvm.expected === '') this.#believes = false
@@ -343,10 +343,10 @@ export class Gateway {
     return real === '' ? candidate.identity : real
   }
 
-  async #readLock(request: IncomingMessage, response: ServerResponse, scope: Scope, isFlink: boolean): Promise<void> {
+  async #readLock(request: IncomingMessage, response: ServerResponse, scope: Scope, byFlink: boolean): Promise<void> {
     const { candidate } = this.#options
     if (!(await this.#synced())) return this.#count(request, response, 503, 'the lock has not been read yet')
-    if (scope === 'pod' || !isFlink) {
+    if (scope === 'pod' || !byFlink) {
       const object = this.#shown(scope)
       if (object === undefined)
         return this.#count(request, response, 404, 'configmaps not found', candidate.target?.name)

@@ -35,6 +35,24 @@ export const readJson = (request: IncomingMessage, maxBytes = MAX_BODY_BYTES): P
     })
   })
 
+/** Flink's client names itself in each request (`KubernetesConfigOptions.KUBERNETES_CLIENT_USER_AGENT`). */
+export const isFlink = (request: IncomingMessage): boolean => (request.headers['user-agent'] ?? '').startsWith('flink')
+
+/**
+ * Calls for a body that did not come with its head. Flink's client (okhttp) leaves Nagle's algorithm on: the body waits until
+ * its kernel hears that the head arrived, and ours, which hopes to tell that along with an answer, keeps it waiting for 40 ms
+ * (Linux `TCP_DELACK_MIN`). An interim answer tells it at once. A client has to take one that it did not ask for (RFC 9110,
+ * 15.2); okhttp takes one and no more (`CallServerInterceptor`).
+ */
+export const callForBody = (request: IncomingMessage, response: ServerResponse): void => {
+  // Where a client asks for it, Node calls itself.
+  if (request.headers.expect !== undefined) return
+  // What was read together with the head is parsed by then.
+  setImmediate(() => {
+    if (!request.complete && !response.headersSent && !response.destroyed) response.writeContinue()
+  })
+}
+
 export const answer = (
   response: ServerResponse,
   status: number,

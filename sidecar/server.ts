@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Log } from '../shared/log.ts'
-import { answer, type Scope } from './http.ts'
+import { answer, callForBody, isFlink, type Scope } from './http.ts'
 
 /** What is behind a port: the endpoint, or the ConfigMap part of the API. */
 export type Served = {
@@ -14,6 +14,7 @@ export type ServerOptions = { scope: Scope; host: string; port: number; endpoint
 export const serve = async (options: ServerOptions): Promise<{ server: Server; port: number }> => {
   const { scope, host, port, log } = options
   const server = createServer((request, response) => {
+    if (scope === 'local' && isFlink(request)) callForBody(request, response)
     dispatch(options, request, response).catch((error: Error) => {
       log.error({ method: request.method, path: request.url?.split('?')[0], problem: error.stack }, 'request failed')
       answer(response, 500, { error: 'internal error' })

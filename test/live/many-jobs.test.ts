@@ -13,10 +13,10 @@ import { noCluster, type Scene, stage } from './scene.ts'
 
 /** It takes some minutes: only who names a number plays it, such as 30. */
 const JOBS = Number(process.env['FLINK_HA_LIVE_JOBS'] ?? 0)
+const ROUNDS = Number(process.env['FLINK_HA_LIVE_ROUNDS'] ?? 1)
 const FLINK = process.env['FLINK_HA_LIVE_FLINK'] ?? '2.3.0'
 const LOCK = lockName(CLUSTER_ID)
 const PATIENCE_MS = 240_000
-const FILLER = 'filler'
 
 const skip = noCluster || (JOBS === 0 && 'FLINK_HA_LIVE_JOBS names no number')
 t.test(`${JOBS} jobs, Flink ${FLINK}`, { skip }, async t => {
@@ -26,15 +26,16 @@ t.test(`${JOBS} jobs, Flink ${FLINK}`, { skip }, async t => {
     stage(t, 'many-jobs-builtin', { mode: 'builtin', ...setup }),
   ])
   await Promise.all(scenes.map(submitAll))
-  const recovered: number[] = []
+  const [ours, builtin] = scenes
+  const recovered: [ours: number, builtin: number][] = []
   // One after the other: two clusters at once would wait for each other's processors.
-  for (const scene of scenes)
-    await t.test(`SIGKILL of the leading JVM, ${scene.cluster.setup.mode}`, async t => {
-      recovered.push(await checkCrash(t, scene))
+  for (let round = 1; round <= ROUNDS; round++)
+    await t.test(`SIGKILL of the leading JVM, round ${round}`, async t => {
+      recovered.push([await checkCrash(t, ours), await checkCrash(t, builtin)])
     })
   t.comment(`from the crash until all of ${JOBS} jobs ran again: flink-ha and built-in HA, in ms`, recovered)
-  t.ok((recovered[0] ?? Number.NaN) < (recovered[1] ?? Number.NaN), 'all jobs run again sooner than with built-in HA')
-  const [ours] = scenes
+  const slower = recovered.filter(([mine, theirs]) => mine >= theirs)
+  t.same(slower, [], 'all jobs run again sooner than with built-in HA')
   await t.test('the running jobs', t => checkSizes(t, ours))
   await t.test('a store that is full', t => checkFull(t, ours))
   await checkNothingLost(t, ours)
@@ -67,6 +68,7 @@ const lastByJob = (lines: readonly LogLine[], kind: RegExp): Map<string, number>
 /** From the crash until all jobs run again, in milliseconds. */
 const checkCrash = async (t: Test, scene: Scene): Promise<number> => {
   const { cluster, namespace, agent } = scene
+  const who = cluster.setup.mode
   const leader = await cluster.leader()
   const standby = await cluster.standby(leader)
   await until('a checkpoint of every job', PATIENCE_MS, async () => {
@@ -78,10 +80,16 @@ const checkCrash = async (t: Test, scene: Scene): Promise<number> => {
   const faultMs = await agent.signal(leader.name, ['java'], 'KILL')
   const runningMs = await cluster.allRunning(standby, JOBS, PATIENCE_MS)
   const completed = lastByJob(await namespace.logs(leader.name, 'jobmanager', true), COMPLETED)
-  const restored = lastByJob(await namespace.logs(standby.name, 'jobmanager'), RESTORING)
-  t.equal(restored.size, JOBS, 'every job is restored')
+  // With built-in HA it may be the crashed one that leads again, before the lease that nobody renews is over.
+  const now = await cluster.leader()
+  const lines = await namespace.logs(now.name, 'jobmanager')
+  const restored = lastByJob(
+    lines.filter(({ atMs }) => atMs > faultMs),
+    RESTORING,
+  )
+  t.equal(restored.size, JOBS, `${who}: every job is restored`)
   const older = [...completed].filter(([job, number]) => (restored.get(job) ?? 0) < number)
-  t.same(older, [], 'each from its last completed checkpoint')
+  t.same(older, [], `${who}: each from its last completed checkpoint`)
   return runningMs - faultMs
 }
 
@@ -105,14 +113,14 @@ const checkFull = async (t: Test, scene: Scene): Promise<void> => {
   const leader = await cluster.leader()
   const before = await plans(scene)
   const room = MAX_DATA_BYTES - dataBytes((await namespace.configMap(LOCK)) ?? {})
-  await fill(scene, 'x'.repeat(room - FILLER.length - 100))
+  await fill(scene, 'x'.repeat(room - 100))
   const { jobid, errors = [] } = await cluster.submission(leader)
   t.equal(jobid, undefined, 'a job that has no room is refused')
   t.match(errors.join('\n'), /its data would have \d+ bytes/, 'Flink tells why')
   t.same(await plans(scene), before, 'nothing of it is stored, and the others keep what they had')
   t.equal((await cluster.leader()).name, leader.name, 'the leader stays')
   await othersGoOn(scene, leader)
-  await fill(scene, null)
+  await fill(scene)
   const late = await cluster.submit(leader)
   await cluster.running(leader, late, PATIENCE_MS)
   t.pass('with room again it is taken')
@@ -123,9 +131,10 @@ const plans = async ({ namespace }: Scene): Promise<string[]> =>
     .filter(key => STORED_PLAN.test(key))
     .sort()
 
-const fill = async ({ namespace }: Scene, value: string | null): Promise<void> => {
-  const patch = JSON.stringify({ data: { [FILLER]: value } })
-  await namespace.kubectl(['patch', 'configmap', LOCK, '--type=merge', '--patch-file=/dev/stdin'], patch)
+/** By server-side apply: without the key, it is taken away again. */
+const fill = async ({ namespace }: Scene, filler?: string): Promise<void> => {
+  const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: LOCK }, data: { filler } }
+  await namespace.kubectl(['apply', '--server-side', '--field-manager=filler', '-f', '-'], JSON.stringify(object))
 }
 
 const othersGoOn = async (scene: Scene, leader: Pod): Promise<void> => {
