@@ -12,6 +12,7 @@ import type { ConfigMap } from '../shared/lock.ts'
 import type { Log } from '../shared/log.ts'
 import { JOB_SUFFIX, LEADER_KEY_PREFIX, LOCK_SUFFIX } from '../shared/names.ts'
 import { compareVersions } from '../shared/resource-version.ts'
+import { Burst } from './burst.ts'
 import type { Candidate } from './candidate.ts'
 import { answer, failure, isFlink, readJson, refuse, type Scope } from './http.ts'
 import { type JobMethod, JobStore } from './job-store.ts'
@@ -76,12 +77,15 @@ export class Gateway {
   #heldOnce = false
   #toldNamespace = false
   #jobs: JobStore
+  #burst: Burst
 
   constructor(options: GatewayOptions) {
     this.#options = options
     const { candidate, clock, metrics } = options
     const [view, published] = [(scope: Scope) => this.#shown(scope), () => this.#published()]
-    this.watchers = new Watchers({ candidate, clock, metrics, view, published })
+    const held = () => this.#burst.holds && this.#published()
+    this.watchers = new Watchers({ candidate, clock, metrics, view, published, held })
+    this.#burst = new Burst(clock, () => this.watchers.changed())
     this.#jobs = new JobStore({
       client: options.client,
       namespace: () => candidate.target?.namespace ?? '',
@@ -469,6 +473,7 @@ export class Gateway {
   ): Promise<void> {
     const { candidate } = this.#options
     candidate.jvmEvent({ type: 'elector-heard' })
+    this.#burst.write()
     const cached = candidate.cached
     const name = candidate.target?.name ?? ''
     const contentType = request.headers['content-type'] ?? ''

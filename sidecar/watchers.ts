@@ -1,12 +1,13 @@
 // The watches of the lock that are open here, all fed from the one cache. An event is sent when the data changed, not for
 // a renewal; a bookmark a minute keeps a quiet reader's version young. A deletion is not sent on: Flink takes it for the
 // end of the world (`KubernetesLeaderElectionDriver`: "deleted externally" is fatal), while here it is a change of leader.
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Clock } from '../shared/clock.ts'
 import type { ConfigMap } from '../shared/lock.ts'
 import { compareVersions } from '../shared/resource-version.ts'
 import type { Cached } from './cached.ts'
-import type { Scope } from './http.ts'
+import { isFlink, type Scope } from './http.ts'
 import type { Metrics } from './metrics.ts'
 import { Stream } from './stream.ts'
 import { inNamespace } from './view.ts'
@@ -22,6 +23,8 @@ export type WatchersOptions = {
    * and before it has any it would only remove what it finds.
    */
   published?: () => boolean
+  /** Whether the local JVM is not to be shown its own writes yet: see burst.ts. */
+  held?: () => boolean
 }
 
 const BOOKMARK_MS = 60_000
@@ -44,6 +47,8 @@ type Watcher = {
 export class Watchers {
   #options: WatchersOptions
   #open = new Set<Watcher>()
+  /** Connections on which Flink 1.17 has had its first watch. */
+  #begun = new WeakSet<Socket>()
 
   constructor(options: WatchersOptions) {
     this.#options = options
@@ -85,16 +90,32 @@ export class Watchers {
       cancels[1] = clock.after(BOOKMARK_MS, bookmark)
     }
     this.changed()
+    if (this.#isFirstOfOld(response.req, query)) stream.end()
+  }
+
+  /**
+   * The client of Flink 1.17 reads a watch to its end on the thread that asked for it, if the answer is there before that thread looks
+   * (fabric8 5.12 `WatchHTTPManager.run`): the first time that is the JVM's main thread, which then starts nothing until the
+   * watch ends. So the first one ends at once; it is taken up again by a thread of the client's own. 1.17 alone
+   * selects by labels.
+   */
+  #isFirstOfOld(request: IncomingMessage, query: URLSearchParams): boolean {
+    // What asks for a web socket is repeated on a connection that is read as above.
+    if (!isFlink(request) || query.has('fieldSelector') || request.headers.upgrade !== undefined) return false
+    const isFirst = !this.#begun.has(request.socket)
+    this.#begun.add(request.socket)
+    return isFirst
   }
 
   changed(): void {
-    const { candidate, view, published = () => false } = this.#options
+    const { candidate, view, published = () => false, held = () => false } = this.#options
     const since = candidate.cached?.dataSince ?? ''
-    const hasPublished = published()
+    const [hasPublished, isHeld] = [published(), held()]
     const texts = new Map<string, string>()
     for (const watcher of [...this.#open]) {
       const isMended = watcher.strange && hasPublished
       if (watcher.sentSince === since && !isMended) continue
+      if (isHeld && watcher.scope === 'local') continue
       watcher.sentSince = since
       const object = view(watcher.scope)
       if (object === undefined) continue
