@@ -1,12 +1,15 @@
 // An application's end takes the HA data of its cluster along, whatever the end was; the deletion of the cluster takes none,
 // and the next one of the same id goes on from it.
 import t, { type Test } from 'tap'
+import { PROFILES } from '../../shared/timings.ts'
 import { haSelector, jobConfigMapName } from '../../sidecar/ha-names.ts'
 import { type Application, application, JOB } from './application.ts'
 import { Namespace, sleep, until } from './cluster.ts'
 import { aNode, FlinkCluster } from './flink.ts'
 import { CLUSTER_ID, type Setup } from './manifests.ts'
-import { noCluster } from './scene.ts'
+import { checkNothingLost, checkRound, checkTokensGrow } from './promises.ts'
+import { playRound } from './rounds.ts'
+import { noCluster, stage } from './scene.ts'
 
 const FLINKS = (process.env['FLINK_HA_LIVE_FLINK'] ?? '2.3.0').split(',')
 const PATIENCE_MS = 180_000
@@ -20,10 +23,12 @@ const haMaps = async (namespace: Namespace): Promise<string[]> => {
   return text.split('\n').filter(name => name !== '')
 }
 
-const stand = async (t: Test, flink: string): Promise<Stand> => {
+const leases = async (namespace: Namespace): Promise<string> => await namespace.kubectl(['get', 'leases', '-o', 'name'])
+
+const stand = async (t: Test, flink: string, lock?: 'lease'): Promise<Stand> => {
   const [node, namespace] = await Promise.all([aNode(), Namespace.create('application')])
   t.teardown(() => namespace.remove())
-  const setup: Setup = { mode: 'flink-ha', flink, relay: true }
+  const setup: Setup = { mode: 'flink-ha', flink, relay: true, ...(lock && { lock }) }
   const apply = (options?: Application) => namespace.apply(application(namespace.name, node, setup, options))
   return { namespace, cluster: new FlinkCluster(namespace, node, setup), apply }
 }
@@ -92,5 +97,28 @@ for (const flink of FLINKS)
       t.ok(restored >= kept - 1, 'it goes on from the last checkpoint', { restored, kept })
       t.ok(Number((await namespace.configMap(name))?.data?.['counter']) > kept, 'and the counter goes on')
       t.same(await cluster.lost(), [], 'no number is lost or repeated')
+    })
+
+    await t.test('with a Lease for the lock: that goes as well', async t => {
+      const found = await stand(t, flink, 'lease')
+      await found.apply({ programArgs: [4_000] })
+      await until('a Lease', PATIENCE_MS, async () => (await leases(found.namespace)) !== '' || undefined)
+      await until('HA data', PATIENCE_MS, async () => (await haMaps(found.namespace)).length > 1 || undefined)
+      await over(found)
+      await sleep(CALM_MS)
+      t.same(await haMaps(found.namespace), [])
+      t.equal(await leases(found.namespace), '')
+    })
+
+    await t.test('a Deployment of two JobManagers: the other one goes on with the job', async t => {
+      const setup: Setup = { mode: 'flink-ha', flink, relay: true, application: true }
+      const scene = await stage(t, 'application-deployment', setup, async (namespace, node) => ({
+        objects: application(namespace.name, node, setup, { kind: 'Deployment' }),
+      }))
+      const round = await playRound(scene.cluster, scene.agent, scene.observer, scene.jobId, 'crash')
+      checkRound(t, round, PROFILES.default.leaseMs / 2)
+      t.equal(await scene.cluster.onlyJob(await scene.cluster.leader()), scene.jobId, 'it is the same job')
+      await checkNothingLost(t, scene)
+      checkTokensGrow(t, scene)
     })
   })

@@ -1,11 +1,13 @@
-// An application cluster: a Job with one JobManager that runs Ticker itself and ends with it, and a TaskManager.
-import { access, jobManagers, type Setup, services, taskManager } from './manifests.ts'
+// An application cluster, whose JobManager runs Ticker itself, and a TaskManager: as a Job of one JobManager, which ends with Ticker,
+// or as a Deployment of two.
+import { access, accessToLeases, jobManagers, type Setup, services, taskManager } from './manifests.ts'
 
 export type Application = {
   /** Ticker's: its last number, and the number at which it fails; endless without. */
   programArgs?: readonly number[]
   /** A failure is the end of the job. */
   fragile?: boolean
+  kind?: 'Job' | 'Deployment'
 }
 
 export const JOB = 'jobmanager'
@@ -22,9 +24,10 @@ export const application = (
   namespace: string,
   node: string,
   setup: Setup,
-  { programArgs = [], fragile = false }: Application = {},
+  { programArgs = [], fragile = false, kind = 'Job' }: Application = {},
 ): object[] => {
-  const { template } = jobManagers(namespace, node, setup).spec
+  const deployment = jobManagers(namespace, node, setup)
+  const { template } = deployment.spec
   const [jobManager] = template.spec.containers
   // Entry points add options at the end: after one number they would be read as the next.
   const numbers = programArgs.length === 1 ? [...programArgs, -1] : programArgs
@@ -36,21 +39,19 @@ export const application = (
   ]
   const tasks = taskManager(namespace, node, setup)
   const taskContainers = tasks.spec.template.spec.containers.map(one => ({ ...one, command }))
+  const containers = [{ ...jobManager, command, args }]
+  const running = { metadata: template.metadata, spec: { ...template.spec, containers } }
+  const job = {
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: { name: JOB },
+    spec: { backoffLimit: 0, template: { ...running, spec: { ...running.spec, restartPolicy: 'Never' } } },
+  }
   return [
     ...access,
+    ...(setup.lock === 'lease' ? accessToLeases : []),
     ...services,
-    {
-      apiVersion: 'batch/v1',
-      kind: 'Job',
-      metadata: { name: JOB },
-      spec: {
-        backoffLimit: 0,
-        template: {
-          metadata: template.metadata,
-          spec: { ...template.spec, restartPolicy: 'Never', containers: [{ ...jobManager, command, args }] },
-        },
-      },
-    },
+    kind === 'Deployment' ? { ...deployment, spec: { ...deployment.spec, template: running } } : job,
     {
       ...tasks,
       spec: {

@@ -18,6 +18,8 @@ export type Setup = {
   /** Flink's version: the image `docker.io/library/flink:<version>` has to be on the node. */
   flink: string
   profile?: string
+  /** What holds the lock, if not the ConfigMap. */
+  lock?: 'lease'
   /** The TaskManager has a relay beside it, as the webhook injects one, instead of a Service to ask. */
   relay?: boolean
   /** The leader goes on while the API server is away for everybody. */
@@ -101,6 +103,7 @@ export const sidecarContainer = (setup: Setup) => ({
     field('FLINK_HA_POD_IP', 'status.podIP'),
     { name: 'FLINK_HA_CLUSTER_ID', value: CLUSTER_ID },
     ...(setup.profile === undefined ? [] : [{ name: 'FLINK_HA_PROFILE', value: setup.profile }]),
+    ...(setup.lock === undefined ? [] : [{ name: 'FLINK_HA_LOCK', value: setup.lock }]),
     ...(setup.failsafe === undefined ? [] : [{ name: 'FLINK_HA_FAILSAFE', value: String(setup.failsafe) }]),
     ...(setup.apiServer === undefined
       ? []
@@ -228,29 +231,31 @@ export const taskManager = (namespace: string, node: string, setup: Setup) => {
 }
 
 /** The service account of the JobManagers, and what it may do. */
-export const access = [
-  { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: ACCOUNT } },
-  {
-    apiVersion: 'rbac.authorization.k8s.io/v1',
-    kind: 'Role',
-    metadata: { name: ACCOUNT },
-    rules: [
-      {
-        apiGroups: [''],
-        resources: ['configmaps'],
-        verbs: ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete'],
-      },
-      { apiGroups: [''], resources: ['pods'], verbs: ['get', 'list', 'watch', 'patch'] },
-    ],
-  },
+const allowed = (name: string, rules: readonly object[]): object[] => [
+  { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'Role', metadata: { name }, rules },
   {
     apiVersion: 'rbac.authorization.k8s.io/v1',
     kind: 'RoleBinding',
-    metadata: { name: ACCOUNT },
-    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: ACCOUNT },
+    metadata: { name },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name },
     subjects: [{ kind: 'ServiceAccount', name: ACCOUNT }],
   },
 ]
+
+const ALL_OF_HA = ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete']
+
+export const access = [
+  { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: ACCOUNT } },
+  ...allowed(ACCOUNT, [
+    { apiGroups: [''], resources: ['configmaps'], verbs: ALL_OF_HA },
+    { apiGroups: [''], resources: ['pods'], verbs: ['get', 'list', 'watch', 'patch'] },
+  ]),
+]
+
+/** Of who has a Lease for the lock. */
+export const accessToLeases = allowed('leases', [
+  { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ALL_OF_HA },
+])
 
 const serviceOf = (name: string, spec: object) => ({
   apiVersion: 'v1',
