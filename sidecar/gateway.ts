@@ -473,7 +473,6 @@ export class Gateway {
   ): Promise<void> {
     const { candidate } = this.#options
     candidate.jvmEvent({ type: 'elector-heard' })
-    this.#burst.write()
     const cached = candidate.cached
     const name = candidate.target?.name ?? ''
     const contentType = request.headers['content-type'] ?? ''
@@ -489,6 +488,7 @@ export class Gateway {
       return this.#count(request, response, 409, `configmaps "${name}" has been modified`, name)
     const refused = this.#take(decision.claim, versionIn(body))
     if (refused !== undefined) return this.#fence(request, response, 'claim', refused, name)
+    this.#burst.write()
     if (decision.kind === 'data')
       return await this.#writeLockData(request, response, decision, cached?.dataSince ?? '', name)
     this.#answer(request, response, 200, this.#shown('local'))

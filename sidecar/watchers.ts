@@ -2,7 +2,6 @@
 // a renewal; a bookmark a minute keeps a quiet reader's version young. A deletion is not sent on: Flink takes it for the
 // end of the world (`KubernetesLeaderElectionDriver`: "deleted externally" is fatal), while here it is a change of leader.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
 import type { Clock } from '../shared/clock.ts'
 import type { ConfigMap } from '../shared/lock.ts'
 import { compareVersions } from '../shared/resource-version.ts'
@@ -23,13 +22,15 @@ export type WatchersOptions = {
    * and before it has any it would only remove what it finds.
    */
   published?: () => boolean
-  /** Whether the local JVM is not to be shown its own writes yet: see burst.ts. */
+  /** Whether whoever reads on the local port, the JVM above all, is not to be shown what changes now: see burst.ts. */
   held?: () => boolean
 }
 
 const BOOKMARK_MS = 60_000
 const DEFAULT_SECONDS = 1_800
 const MAX_SECONDS = 3_600
+/** Between two statements of a JVM's thread. */
+const LATE_MS = 1_000
 
 type Watcher = {
   stream: Stream
@@ -47,8 +48,6 @@ type Watcher = {
 export class Watchers {
   #options: WatchersOptions
   #open = new Set<Watcher>()
-  /** Connections on which Flink 1.17 has had its first watch. */
-  #begun = new WeakSet<Socket>()
 
   constructor(options: WatchersOptions) {
     this.#options = options
@@ -60,13 +59,24 @@ export class Watchers {
 
   /** From `resourceVersion` on: a reader that is behind is sent the present at once, whatever it missed in between. */
   add(response: ServerResponse, query: URLSearchParams, scope: Scope, namespace: string): void {
+    if (!readsOnAnyThread(response.req, query)) {
+      const seconds = Math.min(MAX_SECONDS, Number(query.get('timeoutSeconds')) || DEFAULT_SECONDS)
+      return this.#begin(response, query, scope, namespace, seconds)
+    }
+    const late = (): void => this.#begin(response, query, scope, namespace)
+    response.once('close', this.#options.clock.after(LATE_MS, late))
+  }
+
+  /** `seconds`: after which it ends, if it does. */
+  #begin(response: ServerResponse, query: URLSearchParams, scope: Scope, namespace: string, seconds?: number): void {
     const { candidate, clock, metrics } = this.#options
-    const cancels: (() => void)[] = []
+    let [cancelAge, cancelBookmark] = [(): void => {}, (): void => {}]
     const stream = new Stream(response, 'application/json', {
       clock,
       onClose: () => {
         this.#open.delete(watcher)
-        for (const cancel of cancels) cancel()
+        cancelAge()
+        cancelBookmark()
       },
       onCutOff: () => metrics.cutOff.inc(),
     })
@@ -80,31 +90,15 @@ export class Watchers {
     const behind = (compareVersions(from, since) ?? -1) < 0
     if (!behind) watcher.sentSince = since
     this.#open.add(watcher)
-    const seconds = Math.min(MAX_SECONDS, Number(query.get('timeoutSeconds')) || DEFAULT_SECONDS)
-    cancels.push(clock.after(seconds * 1000, () => stream.end()))
+    if (seconds !== undefined) cancelAge = clock.after(seconds * 1000, () => stream.end())
     if (query.get('allowWatchBookmarks') === 'true') {
       const bookmark = (): void => {
         this.#bookmark(watcher)
-        cancels[1] = clock.after(BOOKMARK_MS, bookmark)
+        cancelBookmark = clock.after(BOOKMARK_MS, bookmark)
       }
-      cancels[1] = clock.after(BOOKMARK_MS, bookmark)
+      cancelBookmark = clock.after(BOOKMARK_MS, bookmark)
     }
     this.changed()
-    if (this.#isFirstOfOld(response.req, query)) stream.end()
-  }
-
-  /**
-   * The client of Flink 1.17 reads a watch to its end on the thread that asked for it, if the answer is there before that thread looks
-   * (fabric8 5.12 `WatchHTTPManager.run`): the first time that is the JVM's main thread, which then starts nothing until the
-   * watch ends. So the first one ends at once; it is taken up again by a thread of the client's own. 1.17 alone
-   * selects by labels.
-   */
-  #isFirstOfOld(request: IncomingMessage, query: URLSearchParams): boolean {
-    // What asks for a web socket is repeated on a connection that is read as above.
-    if (!isFlink(request) || query.has('fieldSelector') || request.headers.upgrade !== undefined) return false
-    const isFirst = !this.#begun.has(request.socket)
-    this.#begun.add(request.socket)
-    return isFirst
   }
 
   changed(): void {
@@ -135,6 +129,8 @@ export class Watchers {
   }
 
   #bookmark(watcher: Watcher): void {
+    // What is held comes first: a reader that goes on from a later version would not be sent it.
+    if (watcher.sentSince !== (this.#options.candidate.cached?.dataSince ?? '')) return
     const resourceVersion = this.#options.candidate.cached?.version ?? ''
     // Nothing is known yet, or not yet what this reader has seen already: its version must not go back.
     if (resourceVersion === '' || (compareVersions(resourceVersion, watcher.from) ?? 0) < 0) return
@@ -142,5 +138,14 @@ export class Watchers {
     watcher.stream.send(`${JSON.stringify({ type: 'BOOKMARK', object })}\n`)
   }
 }
+
+/**
+ * The client of Flink 1.17 reads a plain watch on the thread that asked for it, if the answer is there before that thread looks
+ * (fabric8 5.12 `WatchHTTPManager.run`). At the start that is the JVM's main thread, which then starts nothing until the
+ * watch ends; later it is a thread that will not take an ended watch up again (`AbstractWatchManager.scheduleReconnect`). So it is
+ * answered late, and not ended for its age. 1.17 alone selects by labels; what asks for a web socket is repeated as a plain watch.
+ */
+const readsOnAnyThread = (request: IncomingMessage, query: URLSearchParams): boolean =>
+  isFlink(request) && !query.has('fieldSelector') && request.headers.upgrade === undefined
 
 const isKnownMissing = (cached: Cached | undefined): boolean => cached !== undefined && cached.object === undefined

@@ -230,7 +230,6 @@ export const taskManager = (namespace: string, node: string, setup: Setup) => {
   }
 }
 
-/** The service account of the JobManagers, and what it may do. */
 const allowed = (name: string, rules: readonly object[]): object[] => [
   { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'Role', metadata: { name }, rules },
   {
@@ -244,6 +243,7 @@ const allowed = (name: string, rules: readonly object[]): object[] => [
 
 const ALL_OF_HA = ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete']
 
+/** The service account of the JobManagers, and what it may do. */
 export const access = [
   { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: ACCOUNT } },
   ...allowed(ACCOUNT, [
