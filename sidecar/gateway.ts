@@ -83,9 +83,9 @@ export class Gateway {
     this.#options = options
     const { candidate, clock, metrics } = options
     const [view, published] = [(scope: Scope) => this.#shown(scope), () => this.#published()]
-    const held = () => this.#burst.holds && this.#published()
-    this.watchers = new Watchers({ candidate, clock, metrics, view, published, held })
     this.#burst = new Burst(clock, () => this.watchers.changed())
+    const held = () => this.#burst.holds
+    this.watchers = new Watchers({ candidate, clock, metrics, view, published, held })
     this.#jobs = new JobStore({
       client: options.client,
       namespace: () => candidate.target?.namespace ?? '',

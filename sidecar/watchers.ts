@@ -22,7 +22,7 @@ export type WatchersOptions = {
    * and before it has any it would only remove what it finds.
    */
   published?: () => boolean
-  /** Whether whoever reads on the local port, the JVM above all, is not to be shown what changes now: see burst.ts. */
+  /** Whether, after that, whoever reads on the local port is not to be shown yet what changes: see burst.ts. */
   held?: () => boolean
 }
 
@@ -104,7 +104,8 @@ export class Watchers {
   changed(): void {
     const { candidate, view, published = () => false, held = () => false } = this.#options
     const since = candidate.cached?.dataSince ?? ''
-    const [hasPublished, isHeld] = [published(), held()]
+    const hasPublished = published()
+    const isHeld = hasPublished && held()
     const texts = new Map<string, string>()
     for (const watcher of [...this.#open]) {
       const isMended = watcher.strange && hasPublished

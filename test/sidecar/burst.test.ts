@@ -1,11 +1,10 @@
 // A row of writes by the JVM: when it is shown what they came to.
-import { request as httpRequest } from 'node:http'
 import t, { type Test } from 'tap'
-import { type Clock, systemClock } from '../../shared/clock.ts'
-import type { ConfigMap } from '../../shared/lock.ts'
 import { LEADER_KEY_PREFIX } from '../../shared/names.ts'
 import { Burst, MAX_HELD_MS, PAUSE_MS, SINGLE_WRITES } from '../../sidecar/burst.ts'
 import { PATH } from '../world/hand-made-jvm.ts'
+import { HeldTimers } from '../world/held-timers.ts'
+import { BY_NAME, LockWatch } from '../world/lock-watch.ts'
 import { LOCK } from '../world/sidecar.ts'
 import { type Stage, stage, until } from '../world/stage.ts'
 import { VirtualClock } from '../world/virtual-clock.ts'
@@ -56,26 +55,11 @@ t.test('nothing is held for longer than a second, however long the row', async t
   )
 })
 
-/** The addresses of jobs in each event that the JVM is sent. */
-const watched = (t: Test, { jvm }: Stage): number[] => {
-  const seen: number[] = []
-  const path = `${jvm.url}${PATH}?watch=true&fieldSelector=metadata.name%3D${LOCK}`
-  const request = httpRequest(path, { headers: { 'user-agent': 'flink' } }, response => {
-    let rest = ''
-    response.on('error', () => {})
-    response.on('data', (piece: Buffer) => {
-      const lines = (rest + piece).split('\n')
-      rest = lines.pop() ?? ''
-      for (const line of lines) {
-        const { data = {} } = (JSON.parse(line) as { object: ConfigMap }).object
-        seen.push(Object.keys(data).filter(key => key.startsWith(`${LEADER_KEY_PREFIX}job-`)).length)
-      }
-    })
-  })
-  request.on('error', () => {})
-  request.end()
-  t.teardown(() => request.destroy())
-  return seen
+/** How many jobs have an address, in each event that the JVM is sent. */
+const counter = (t: Test, { jvm }: Stage): (() => number[]) => {
+  const { events } = new LockWatch(t, jvm.url, BY_NAME)
+  const ofJobs = (key: string): boolean => key.startsWith(`${LEADER_KEY_PREFIX}job-`)
+  return () => events.map(({ object: { data = {} } }) => Object.keys(data).filter(ofJobs).length)
 }
 
 /** Leads, and publishes addresses: its process's, then those of so many jobs, one by one. */
@@ -90,41 +74,30 @@ const publish = async (t: Test, { jvm }: Stage, jobs: number): Promise<void> => 
   }
 }
 
-/** The time of rows stands still: `go` ends what waits for it. */
-const stillClock = (): { clock: Clock; go: () => void } => {
-  const waiting = new Set<() => void>()
-  const after = (ms: number, run: () => void): (() => void) => {
-    if (ms !== PAUSE_MS && ms !== MAX_HELD_MS) return systemClock.after(ms, run)
-    waiting.add(run)
-    return () => waiting.delete(run)
-  }
-  const go = (): void => {
-    for (const run of [...waiting]) run()
-  }
-  return { clock: { ...systemClock, after }, go }
-}
+/** No row has a pause until the test makes one. */
+const heldRows = (): HeldTimers => new HeldTimers(PAUSE_MS, MAX_HELD_MS)
 
 const JOBS = 30
 
 t.test('a JVM that publishes many jobs is shown all of them at the end, and few states in between', async t => {
-  const { clock, go } = stillClock()
-  const staged = await stage(t, { clock })
-  const seen = watched(t, staged)
+  const rows = heldRows()
+  const staged = await stage(t, { clock: rows.clock })
+  const seen = counter(t, staged)
   await publish(t, staged, JOBS)
-  await until(() => seen.length > 0)
-  t.ok(Math.max(...seen) <= SINGLE_WRITES, 'the first are shown as they are made', { seen: [...seen] })
-  go()
-  await until(() => seen.at(-1) === JOBS)
-  t.ok(seen.length <= SINGLE_WRITES + 3, 'the others together', { seen: [...seen] })
+  await until(() => seen().length > 0)
+  t.ok(Math.max(...seen()) <= SINGLE_WRITES, 'the first are shown as they are made', { seen: seen() })
+  rows.go(PAUSE_MS, MAX_HELD_MS)
+  await until(() => seen().at(-1) === JOBS)
+  t.ok(seen().length <= SINGLE_WRITES + 3, 'the others together', { seen: seen() })
 })
 
 t.test('what ends the term is shown at once', async t => {
-  const staged = await stage(t, { clock: stillClock().clock })
-  const seen = watched(t, staged)
+  const staged = await stage(t, { clock: heldRows().clock })
+  const seen = counter(t, staged)
   await publish(t, staged, JOBS)
-  await until(() => seen.length > 0)
-  t.ok(Math.max(...seen) <= SINGLE_WRITES, 'the last are held', { seen: [...seen] })
+  await until(() => seen().length > 0)
+  t.ok(Math.max(...seen()) <= SINGLE_WRITES, 'the last are held', { seen: seen() })
   staged.sidecar.candidate.withdraw('switchover', 'other')
-  await until(() => seen.at(-1) === JOBS)
+  await until(() => seen().at(-1) === JOBS)
   t.pass('nobody is left with an old sight')
 })

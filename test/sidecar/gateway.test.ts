@@ -1,44 +1,18 @@
 // The gateway as Flink's client sees it: a real sidecar, the embedded API, requests by hand and the model of the client.
-
-import { request as httpRequest } from 'node:http'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import type { ConfigMap } from '../../shared/lock.ts'
 import { ANNOTATION_LEADER, ANNOTATION_TOKEN, LEADER_KEY_PREFIX } from '../../shared/names.ts'
 import { parseRecord } from '../../shared/record.ts'
 import { FlinkClient } from '../world/flink-client.ts'
 import { type Answer, HandMadeJvm, holderIn, PATH } from '../world/hand-made-jvm.ts'
 import { resourceOf } from '../world/kube-resources.ts'
+import { BY_NAME, LockWatch } from '../world/lock-watch.ts'
 import { LOCK, NAMESPACE, TEST_TIMINGS, TestSidecar } from '../world/sidecar.ts'
 import { anApi, stage, until, VACANT_LOCK } from '../world/stage.ts'
 
 const CONFIG_MAPS = resourceOf('configmaps')
 const JOB = 'c-00000000000000000000000000000001-config-map'
 const OTHER_JOB = 'c-00000000000000000000000000000002-config-map'
-
-/** What Flink's watch of the lock is sent, as it comes. */
-const watched = (
-  t: Test,
-  url: string,
-  resourceVersion: string,
-  headers: { [name: string]: string } = {},
-): { type: string; object: ConfigMap }[] => {
-  const events: { type: string; object: ConfigMap }[] = []
-  const query = `watch=true&fieldSelector=metadata.name%3D${LOCK}&resourceVersion=${resourceVersion}`
-  const request = httpRequest(`${url}${PATH}?${query}`, { headers: { 'user-agent': 'flink', ...headers } })
-  request.on('response', response => {
-    let rest = ''
-    response.on('error', () => {})
-    response.on('data', (piece: Buffer) => {
-      const lines = (rest + piece).split('\n')
-      rest = lines.pop() ?? ''
-      events.push(...lines.map(line => JSON.parse(line)))
-    })
-  })
-  request.on('error', () => {})
-  request.end()
-  t.teardown(() => request.destroy())
-  return events
-}
 
 t.test('a JVM is told that it leads only after its sidecar does, and claims the virtual lock', async t => {
   const { jvm, real, sidecar } = await stage(t)
@@ -382,7 +356,7 @@ t.test('who removes what the last leader left is not closing; who removes what i
   const told = (session: string): { [key: string]: string } =>
     Object.fromEntries(keys.map(key => [key, `${session},http://x`]))
   api.store.patch(CONFIG_MAPS, NAMESPACE, LOCK, 'merge', { data: told('of a leader that died') })
-  const events = watched(t, sidecar.url, '0')
+  const { events } = new LockWatch(t, sidecar.url, `${BY_NAME}&resourceVersion=0`)
   await until(() => events.length === 1)
   await jvm.lead()
   for (const _ of ['a renewal', 'and the next, by which an event of the first has come']) {
@@ -415,7 +389,7 @@ for (const from of ['the first version', 'the present version'])
     const next = await restart()
     const present = api.store.get(CONFIG_MAPS, NAMESPACE, LOCK).metadata.resourceVersion ?? ''
     const version = from === 'the present version' ? present : '1'
-    const events = watched(t, next.url, version)
+    const { events } = new LockWatch(t, next.url, `${BY_NAME}&resourceVersion=${version}`)
     await until(() => next.candidate.leading())
     t.equal(next.candidate.token, sidecar.candidate.token)
     // Flink mends a leader key only on an event that names itself, and nothing else may change for long.
@@ -617,7 +591,8 @@ t.test(
   async t => {
     const { api, jvm, sidecar } = await stage(t)
     const { body: lock } = await jvm.lead()
-    const events = watched(t, sidecar.url, '1', { connection: 'Upgrade', upgrade: 'websocket' })
+    const upgrade = { connection: 'Upgrade', upgrade: 'websocket' }
+    const { events } = new LockWatch(t, sidecar.url, `${BY_NAME}&resourceVersion=1`, upgrade)
     await until(() => events.length === 1)
     t.match(events[0], { type: 'MODIFIED', object: { metadata: { name: LOCK } } })
     api.expireWatches()
